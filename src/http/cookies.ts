@@ -1,0 +1,24 @@
+import { headerLines } from './headers.ts'
+
+const CANDIDATES_AT_MOST = 8
+
+/**
+ * All values that the raw Cookie header holds under exactly this name, as sent: not decoded, no quotes taken off, no `$Version` games
+ * (RFC 6265, section 5.4 has none). @fastify/cookie keeps the first of two equal names, which lets a sibling host shadow a cookie.
+ */
+export function cookieValues(rawHeaders: readonly string[], name: string): string[] {
+  const values: string[] = []
+  const prefix = `${name}=`
+  for (const line of headerLines(rawHeaders, 'cookie')) {
+    let start = 0
+    while (start < line.length && values.length < CANDIDATES_AT_MOST) {
+      const semicolon = line.indexOf(';', start)
+      const end = semicolon === -1 ? line.length : semicolon
+      while (line.charCodeAt(start) === 32) start++
+      if (line.startsWith(prefix, start) && start + prefix.length <= end)
+        values.push(line.slice(start + prefix.length, end))
+      start = end + 1
+    }
+  }
+  return values
+}

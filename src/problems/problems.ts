@@ -1,0 +1,106 @@
+interface Entry {
+  /** One line, for an administrator. */
+  readonly title: string
+  /** What to do, for an administrator. */
+  readonly mend: string
+}
+
+/**
+ * Everything that an administrator can get wrong, once. `check`, the log, the portal's reference block and docs/problems.md read
+ * this entry. Keys are the *reason* slugs that a person sees.
+ */
+export const problems = {
+  'no-second-factor': {
+    title: 'No second factor is configured, though a rule wants two_factor',
+    mend: 'Configure duo_api, or change the rule.',
+  },
+  'duo-no-user': {
+    title: 'Duo does not know this user (no compatible device found)',
+    mend: 'In Duo, add the user with this name, or add the name as an alias of an existing user. The account that administers Duo is not a user by itself.',
+  },
+  'duo-no-device': {
+    title: 'The user has no phone or token in Duo',
+    mend: 'Add a phone to the user in Duo and activate Duo Mobile on it.',
+  },
+  'duo-not-activated': {
+    title: 'The user’s phone is not activated for push',
+    mend: 'In Duo, send an activation link to the phone.',
+  },
+  'duo-enroll': {
+    title: 'The user is not enrolled in Duo yet',
+    mend: 'Enrol the user in Duo, or switch on duo_api.enable_self_enrollment.',
+  },
+  'duo-disabled': {
+    title: 'Duo denies this user',
+    mend: 'In the Duo Admin Panel, look at the user’s status and at the policies of the application.',
+  },
+  'duo-locked': {
+    title: 'Duo has locked this user',
+    mend: 'In the Duo Admin Panel, open the user and set the status back to Active.',
+  },
+  'duo-signature': {
+    title: 'Duo refused the signature (40103)',
+    mend: 'The secret key does not belong to the integration key, or it was rotated: copy it again from the application’s page in Duo.',
+  },
+  'duo-ikey': {
+    title: 'Duo does not know the integration key (40102)',
+    mend: 'Copy the integration key again; the application may have been deleted.',
+  },
+  'duo-application': {
+    title: 'The keys belong to another type of Duo application (40301)',
+    mend: 'In Duo, protect a “Partner Auth API” application and use its keys.',
+  },
+  'duo-client-too-old': { title: 'Duo refuses this client as deprecated (40301)', mend: 'Upgrade Postern.' },
+  'duo-clock': { title: 'This machine’s clock is wrong (40105)', mend: 'Turn on time synchronisation on the server.' },
+  'duo-dns': {
+    title: 'Duo’s host name cannot be looked up',
+    mend: 'Check duo_api.hostname and the name server of this machine.',
+  },
+  'duo-unreachable': {
+    title: 'Duo cannot be reached on port 443',
+    mend: 'Allow outgoing TCP 443 to duo_api.hostname.',
+  },
+  'duo-timeout': {
+    title: 'Duo did not answer in time',
+    mend: 'Check the network path to duo_api.hostname; status.duo.com tells of outages.',
+  },
+  'duo-tls': {
+    title: 'Duo’s certificate is not trusted',
+    mend: 'Something between this machine and Duo intercepts TLS: exempt duo_api.hostname, or give its CA as duo_api.ca_file.',
+  },
+  'duo-malformed': {
+    title: 'Duo’s answer is not one of Duo’s',
+    mend: 'A proxy or a captive portal may answer in Duo’s place; check the path to duo_api.hostname.',
+  },
+  'duo-server-error': { title: 'Duo answered with a server error', mend: 'Wait; status.duo.com tells of outages.' },
+  'duo-throttled': {
+    title: 'Duo answered “too many requests”',
+    mend: 'Wait a minute. If it stays so, something sends many requests with these keys.',
+  },
+  'duo-refused': { title: 'Duo refused the request', mend: 'The log holds Duo’s code and words under the reference.' },
+  'gate-untrusted-peer': {
+    title: 'The peer that sent forwarded headers is not a trusted proxy',
+    mend: 'Add the proxy’s address to server.trusted_proxies.',
+  },
+  'gate-headers': {
+    title: 'A header that the proxy must send is missing, doubled or malformed',
+    mend: 'Use the proxy file from deploy/.',
+  },
+  'gate-method': { title: 'The method of the judged request is malformed', mend: 'Use the proxy file from deploy/.' },
+  'gate-scheme': {
+    title: 'The request came as http, or the proxy said so',
+    mend: 'Serve the site over https; where TLS ends one hop before, make the proxy forward the original scheme.',
+  },
+  'gate-domain': {
+    title: 'The host is outside every cookie domain',
+    mend: 'Add an entry for its domain to session.cookies.',
+  },
+  'gate-url': { title: 'The URL cannot be parsed', mend: 'Nothing: a browser does not send it.' },
+  'store-down': {
+    title: 'The session store does not answer',
+    mend: 'Look at the log line before this one; check storage.local.path and the disk.',
+  },
+} as const satisfies Record<string, Entry>
+
+/** A reason slug: stable, shown to a person, written to the log. */
+export type Reason = keyof typeof problems

@@ -1,0 +1,69 @@
+import type { CookieSerializeOptions } from '@fastify/cookie'
+import type { Milliseconds } from '../clock.ts'
+import type { CookieDomain } from '../config/schema.ts'
+
+/** Written once; see DESIGN.md. Group, name and mail are not in it: they come from users/. */
+export interface SessionRecord {
+  readonly username: string
+  readonly level: 1 | 2
+  readonly cookieDomain: string
+  readonly remember: boolean
+  /** When the password was accepted: the end counts from here. */
+  readonly passwordAt: Milliseconds
+  readonly secondFactor: SecondFactor | null
+  readonly expiresAt: Milliseconds
+}
+
+/** What raised the level. `duo-allow`: Duo let the person pass without a factor. */
+export interface SecondFactor {
+  readonly how: 'push' | 'duo-allow'
+  readonly at: Milliseconds
+  /** Duo's words. */
+  readonly said: string
+}
+
+/** A session that lives at this moment. */
+export interface Session extends SessionRecord {
+  /** Hash of the id: what the store and a push know it by. Safe to compare, of no use to a thief. */
+  readonly key: string
+}
+
+export type Found =
+  | { readonly state: 'live'; readonly session: Session }
+  /** `ended`: the cookie was ours, the session is over (so that the portal can say why). */
+  | { readonly state: 'anonymous'; readonly ended: 'inactive' | 'expired' | 'revoked' | null }
+
+/** A new session, and the cookie that carries it. */
+export interface Started {
+  readonly session: Session
+  readonly cookie: { readonly name: string; readonly value: string; readonly options: CookieSerializeOptions }
+}
+
+export class StoreDown extends Error {}
+
+export interface Sessions {
+  /**
+   * Who asks: by the raw Cookie header. Read only: no write, no Set-Cookie. Two different live sessions under one name: anonymous, and an event.
+   * @throws {StoreDown}
+   */
+  find(rawHeaders: readonly string[], domain: CookieDomain): Found | Promise<Found>
+  /** After a right password. `replaces` dies in the same transaction. Remember is ignored where the domain has it switched off. */
+  start(
+    domain: CookieDomain,
+    login: { username: string; remember: boolean },
+    replaces: Session | null,
+  ): Promise<Started>
+  /** A new record at level 2 under a new id in place of this one. `'ended'` when the session no longer lives: nothing is raised. */
+  raise(session: Session, factor: SecondFactor): Promise<Started | 'ended'>
+  /** Idempotent. Resolves when no process of this machine lets it in any more. */
+  end(session: Session): Promise<void>
+  endAllOf(username: string): Promise<number>
+  /** Whether it still lives, asked of the store, past any cache. */
+  lives(key: string): Promise<boolean>
+  /** Marks activity, at most every min(60 s, inactivity/10); never for *remember me*. Never throws, never inserts. */
+  touch(session: Session): void
+  close(): Promise<void>
+}
+
+/** The cookie that makes a browser forget a session of this domain. */
+export type EndedCookie = Started['cookie']

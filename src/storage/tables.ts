@@ -1,0 +1,30 @@
+/** Columns as the migrations make them. Times are milliseconds since the epoch. */
+export interface Tables {
+  postern_sessions: {
+    key: string
+    username: string
+    level: 1 | 2
+    cookie_domain: string
+    remember: 0 | 1
+    password_at: number
+    second_factor: string | null
+    expires_at: number
+  }
+  postern_session_activity: { key: string; seen_at: number }
+  postern_duo_devices: { username: string; device: string; method: string }
+  postern_preferences: { username: string; second_factor_method: string | null }
+  postern_pushes: {
+    id: string
+    session_key: string
+    username: string
+    /** JSON of the state machine's state; see duo/push. */
+    state: string
+    /** Moves with each write: a late holder's write is refused by it. */
+    version: number
+    lease_holder: string | null
+    lease_until: number | null
+    created_at: number
+    ended_at: number | null
+  }
+  postern_push_guard: { username: string; denials: number; not_before: number; locked_until: number }
+}

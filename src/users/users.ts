@@ -1,0 +1,31 @@
+import type { Milliseconds } from '../clock.ts'
+
+/** What is known of a person now. The session holds only the name. */
+export interface Person {
+  /** The canonical name: goes to bans, session, Duo and Remote-User. */
+  readonly username: string
+  readonly displayName: string
+  readonly emails: readonly string[]
+  readonly groups: readonly string[]
+}
+
+export type FirstFactor =
+  | { readonly outcome: 'accepted'; readonly person: Person }
+  /** Wrong password, unknown name or disabled person: alike in content and time. `triesLeft` is null where regulation is off. */
+  | { readonly outcome: 'refused'; readonly triesLeft: number | null }
+  | { readonly outcome: 'banned'; readonly until: Milliseconds }
+  /** Too many hashes wait already: nothing was counted. */
+  | { readonly outcome: 'busy'; readonly retryAfterSeconds: number }
+  /** The counters or the directory do not answer: not evaluated, not counted. */
+  | { readonly outcome: 'unavailable' }
+
+export interface Users {
+  /** The person with this canonical name; undefined when unknown or disabled. Sync: the gate asks it on each request. */
+  find(username: string): Person | undefined
+  /**
+   * Checks a password. Counted for the person before it is hashed, so that parallel guesses cannot pass the limit.
+   * @param typed the name as typed; resolved once
+   */
+  checkPassword(typed: string, password: string, from: { ip: string | undefined }): Promise<FirstFactor>
+  close(): Promise<void>
+}

@@ -1,0 +1,127 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+
+/** Node of this project (26), whatever Node the machine has. */
+export const node = join(import.meta.dirname, '../../node_modules/.bin/node')
+export const projectRoot = join(import.meta.dirname, '../..')
+
+type Cleanup = (end: () => void | Promise<void>) => void
+
+/** A folder of its own under the temporary one, removed when the test ends. Pass `afterAll` from a `beforeAll`. */
+export function temporaryFolder(cleanup: Cleanup = onTestFinished): string {
+  const folder = mkdtempSync(join(tmpdir(), 'postern-test-'))
+  cleanup(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** A TCP port that was free a moment ago, on loopback. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise(resolve => server.close(resolve))
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
+}
+
+export interface Running {
+  readonly child: ChildProcess
+  /** All that it has written so far, stdout and stderr. */
+  output(): string
+  /** Resolves with the first match in its output, past or future; rejects when it ends first. */
+  line(pattern: RegExp): Promise<RegExpExecArray>
+  /** Resolves with its exit code, or the name of the signal that ended it. */
+  readonly exit: Promise<number | string>
+  stop(signal?: NodeJS.Signals): Promise<number | string>
+}
+
+/** Starts a program; it ends with the test, its children included. Pass `afterAll` as `cleanup` from a `beforeAll`. */
+export function start(
+  command: string,
+  args: readonly string[],
+  options: { cwd?: string; env?: NodeJS.ProcessEnv; cleanup?: Cleanup } = {},
+): Running {
+  const child = spawn(command, args, {
+    cwd: options.cwd,
+    env: options.env ?? process.env,
+    stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true, // a group of its own, so that its children end with it
+  })
+  let output = ''
+  const watchers = new Set<() => void>()
+  const notify = (chunk: Buffer) => {
+    output += chunk.toString()
+    for (const watch of watchers) watch()
+  }
+  child.stdout.on('data', notify)
+  child.stderr.on('data', notify)
+  let ended = false
+  const exit = new Promise<number | string>(resolve => {
+    child.on('error', error => {
+      output += String(error)
+      resolve(-1)
+    })
+    child.on('close', (code, signal) => resolve(code ?? signal ?? -1))
+  }).finally(() => {
+    ended = true
+    for (const watch of watchers) watch()
+  })
+  const stop = async (signal: NodeJS.Signals = 'SIGTERM') => {
+    if (!ended && child.pid !== undefined) {
+      try {
+        process.kill(-child.pid, signal)
+      } catch {} // it ended meanwhile
+    }
+    return exit
+  }
+  const cleanup = options.cleanup ?? onTestFinished
+  cleanup(async () => {
+    const gone = stop()
+    const timer = setTimeout(() => void stop('SIGKILL'), 5_000)
+    await gone
+    clearTimeout(timer)
+  })
+  return {
+    child,
+    output: () => output,
+    exit,
+    stop,
+    line: pattern =>
+      new Promise((resolve, reject) => {
+        const look = () => {
+          const match = pattern.exec(output)
+          if (!match && !ended) return
+          watchers.delete(look)
+          if (match) resolve(match)
+          else reject(new Error(`${command} ended before it wrote ${pattern}:\n${output}`))
+        }
+        watchers.add(look)
+        look()
+      }),
+  }
+}
+
+/** The path of a program that a test needs. Missing, it fails the test with what to install; it never passes silently. */
+export function requiredProgram(name: string, install: string): string {
+  const found = spawnSync('sh', ['-c', `command -v ${name}`], {
+    encoding: 'utf8',
+    env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin:${join(projectRoot, '.venv/bin')}` },
+  }).stdout.trim()
+  if (found === '') throw new Error(`This test needs ${name}. Install it: ${install}`)
+  return found
+}
+
+/** Asks again until the answer is given (neither undefined, null nor false) or ten seconds are over. */
+export async function until<T>(ask: () => T | Promise<T>, what: string, within = 10_000): Promise<NonNullable<T>> {
+  const end = Date.now() + within
+  for (;;) {
+    const answer = await ask()
+    if (answer !== undefined && answer !== null && answer !== false) return answer
+    if (Date.now() > end) throw new Error(`It never happened: ${what}`)
+    await new Promise(resolve => setImmediate(() => setTimeout(resolve, 20)))
+  }
+}
