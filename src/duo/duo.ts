@@ -68,7 +68,8 @@ export type StartOutcome =
   | { readonly outcome: 'paused'; readonly until: Milliseconds }
   /** The device is none of those that preauth listed. */
   | { readonly outcome: 'unknown-device' }
-  | { readonly outcome: 'offer'; readonly offer: Exclude<Offer, { kind: 'choose' }> }
+  /** Nothing was sent: Duo lets the person pass, refuses, or lists several devices and none is kept. */
+  | { readonly outcome: 'offer'; readonly offer: Offer }
 
 export interface Duo {
   /** Asks preauth. Only after a right password. */
