@@ -4,6 +4,7 @@ import type { Milliseconds } from '../clock.ts'
 import type { CookieDomain } from '../config/schema.ts'
 import type { Offer, PushView, StartOutcome } from '../duo/duo.ts'
 import type { Session, Started } from '../session/session.ts'
+import type { AuditEvent } from '../telemetry/audit.ts'
 import type { FirstFactor, Person } from '../users/users.ts'
 
 /** Who is at the portal or the API, worked out once a request. */
@@ -66,21 +67,15 @@ export interface Login {
   /** Raises the level when this session's newest push is allowed. Idempotent: one raise. */
   claim(visit: Visit): Promise<Claim>
   cancelPush(visit: Visit): Promise<void>
-  /** Ends the session and its push. Returns the cookie that makes the browser forget it. */
+  keptDevice(visit: Visit): Promise<{ readonly device: string; readonly method: 'push' } | null>
+  /** False: Duo does not list this device with push for this person. */
+  keepDevice(visit: Visit, device: string): Promise<boolean>
+  /** Ends the session and its push, where there is one. Returns the cookie that makes the browser forget it. */
   signOut(visit: Visit): Promise<Started['cookie']>
   /** Writes the event under a fresh reference and returns the reference, for a page's reference block. */
   report(
     visit: Visit | undefined,
-    event:
-      | 'access.denied'
-      | 'gate.refused'
-      | 'form.refused'
-      | 'duo.no-device'
-      | 'duo.denied'
-      | 'duo.unavailable'
-      | 'duo.misconfigured'
-      | 'duo.enroll'
-      | 'redirect.refused',
+    event: AuditEvent,
     fields: { reason?: string; host?: string; detail?: string; device?: string },
   ): string
   readonly simulated: boolean

@@ -21,11 +21,13 @@ const severity = {
   'login.failed': 'warn',
   'login.banned': 'warn',
   'login.busy': 'warn',
+  'login.unavailable': 'error',
   logout: 'info',
   'session.foreign-domain': 'warn',
   'session.ambiguous': 'warn',
   'session.invalid-record': 'warn',
   'session.person-gone': 'warn',
+  'session.ended-by-fraud': 'warn',
   'push.sent': 'info',
   'push.allowed': 'info',
   'push.denied': 'warn',
@@ -45,6 +47,7 @@ const severity = {
   'access.denied': 'info',
   'gate.refused': 'warn',
   'form.refused': 'warn',
+  'api.error': 'error',
 } as const
 
 export type AuditEvent = keyof typeof severity

@@ -1,0 +1,327 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { z } from 'zod'
+import type { Clock } from '../clock.ts'
+import { SECOND } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
+import type { Device, Offer, PushView } from '../duo/duo.ts'
+import type { Login, Visit } from '../login/login.ts'
+import { judgeRedirect } from '../login/redirect.ts'
+import { type Started, StoreDown } from '../session/session.ts'
+import { isPlausibleName, PASSWORD_BYTES_AT_MOST } from '../users/names.ts'
+import { acceptOnlyJson, BadRequest } from './json.ts'
+import { isSameOrigin } from './same-origin.ts'
+
+interface Options {
+  readonly login: Login
+  readonly config: Config
+  readonly clock: Clock
+  /** Whether any rule wants a second factor. */
+  readonly wantsSecondFactor: boolean
+}
+
+// Authelia's words: its front end and other programs show or match them.
+const WRONG_CREDENTIALS = 'Authentication failed. Check your credentials.'
+const RETRY_LATER = 'Authentication failed, please retry later.'
+const OPERATION_FAILED = 'Operation failed.'
+
+const HELD_AT_MOST = 25 * SECOND
+
+const firstFactorBody = z.strictObject({
+  username: z.string().refine(isPlausibleName),
+  password: z
+    .string()
+    .min(1)
+    .refine(password => Buffer.byteLength(password) <= PASSWORD_BYTES_AT_MOST),
+  keepMeLoggedIn: z.boolean().default(false),
+  targetURL: z.string().optional(),
+  requestMethod: z.string().optional(),
+  // Authelia's front end may send these for its OpenID Connect flows, which Postern has not.
+  workflow: z.string().optional(),
+  workflowID: z.string().optional(),
+  flow: z.string().optional(),
+  flowID: z.string().optional(),
+  subflow: z.string().optional(),
+  userCode: z.string().optional(),
+})
+const duoBody = firstFactorBody
+  .omit({ username: true, password: true, keepMeLoggedIn: true, requestMethod: true })
+  .extend({ passcode: z.string().optional() })
+  .default({})
+const duoDeviceBody = z.strictObject({ device: z.string().min(1).max(64), method: z.string().min(1).max(32) })
+const methodBody = z.strictObject({ method: z.string().max(32) })
+const logoutBody = z.strictObject({ targetURL: z.string().optional() }).default({})
+const safeRedirectionBody = z.strictObject({ uri: z.string() })
+
+/**
+ * The JSON API: Authelia's endpoints, bodies, statuses and envelopes, over the same login/ as the portal. Unlike Authelia it answers
+ * a JSON envelope everywhere, and refuses pages of other origins. Source: Authelia's OpenAPI document and front end.
+ */
+export async function api(app: FastifyInstance, { login, config, clock, wantsSecondFactor }: Options): Promise<void> {
+  acceptOnlyJson(app)
+  const portalOrigin = new Map(config.session.cookies.map(domain => [domain, new URL(domain.authelia_url).origin]))
+
+  app.addHook('onRequest', (_request, reply, done) => {
+    reply.headers(securityHeaders)
+    done()
+  })
+  app.setNotFoundHandler((_request, reply) => ko(reply, 404, 'Not Found'))
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    if (error instanceof StoreDown) return ko(reply.header('retry-after', '5'), 503, OPERATION_FAILED)
+    const status = error instanceof BadRequest || error instanceof z.ZodError ? 400 : (error.statusCode ?? 500)
+    if (status >= 400 && status < 500) return ko(reply, status, publicText[status] ?? 'Bad Request')
+    const ref = login.report(undefined, 'api.error', {})
+    request.log.error({ err: error, ref }, 'the API failed on a request')
+    return ko(reply, 500, `Internal error ${ref}`)
+  })
+
+  app.route({
+    method: ['GET', 'HEAD'],
+    url: '/api/health',
+    handler: () => ({ status: 'OK' }),
+  })
+
+  type Handler = (visit: Visit, request: FastifyRequest, reply: FastifyReply) => unknown
+  const anybody = (handler: Handler) => async (request: FastifyRequest, reply: FastifyReply) => {
+    const visit = await login.visit(request)
+    if (visit === undefined) return ko(reply, 400, 'The Host header names none of the portals in session.cookies.')
+    if (!isSameOrigin(request.raw, portalOrigin.get(visit.domain) ?? '')) {
+      login.report(visit, 'form.refused', { reason: 'origin' })
+      return ko(reply, 403, 'Forbidden')
+    }
+    return handler(visit, request, reply)
+  }
+  const signedIn = (handler: Handler) =>
+    anybody((visit, request, reply) =>
+      visit.who === null ? ko(reply, 403, 'Forbidden') : handler(visit, request, reply),
+    )
+
+  app.get(
+    '/api/state',
+    anybody(({ who, level, domain }) =>
+      ok({
+        username: who?.person.username ?? '',
+        authentication_level: level,
+        factor_knowledge: who !== null,
+        ...(domain.default_redirection_url === undefined
+          ? {}
+          : { default_redirection_url: domain.default_redirection_url }),
+      }),
+    ),
+  )
+
+  app.get(
+    '/api/configuration',
+    signedIn(() =>
+      ok({
+        available_methods: login.secondFactorConfigured && wantsSecondFactor ? ['mobile_push'] : [],
+        password_change_disabled: true,
+        password_reset_disabled: config.authentication_backend.password_reset.custom_url === undefined,
+      }),
+    ),
+  )
+
+  app.post(
+    '/api/firstfactor',
+    anybody(async (visit, request, reply) => {
+      const entered = firstFactorBody.parse(request.body)
+      const answer = await login.signIn(visit, { ...entered, remember: entered.keepMeLoggedIn })
+      if (answer.outcome === 'busy') return ko(reply.header('retry-after', answer.retryAfterSeconds), 503, RETRY_LATER)
+      if (answer.outcome === 'unavailable') return ko(reply.header('retry-after', '5'), 503, RETRY_LATER)
+      if (answer.outcome !== 'accepted') return ko(reply, 401, WRONG_CREDENTIALS)
+      setCookie(reply, answer.started)
+      const { started, person } = answer
+      return ok(redirection({ ...visit, who: { session: started.session, person }, level: 1 }, entered.targetURL))
+    }),
+  )
+
+  app.route({
+    method: ['GET', 'POST'],
+    url: '/api/user/info',
+    handler: signedIn(async visit => ok(await userInfo(visit))),
+  })
+
+  app.post(
+    '/api/user/info/2fa_method',
+    signedIn((_visit, request) =>
+      // Duo is the only method there is, so that there is nothing to remember.
+      methodBody.parse(request.body).method === 'mobile_push' ? ok() : { status: 'KO', message: OPERATION_FAILED },
+    ),
+  )
+
+  app.get(
+    '/api/secondfactor/duo',
+    signedIn(async visit => {
+      const kept = await login.keptDevice(visit)
+      return ok({
+        result: 'auth',
+        ...(kept === null ? {} : { preferred_device: kept.device, preferred_method: kept.method }),
+      })
+    }),
+  )
+
+  app.get(
+    '/api/secondfactor/duo_devices',
+    signedIn(async visit => offered(await login.offer(visit)) ?? { status: 'KO', message: RETRY_LATER }),
+  )
+
+  app.post(
+    '/api/secondfactor/duo_device',
+    signedIn(async (visit, request) => {
+      const { device, method } = duoDeviceBody.parse(request.body)
+      return method === 'push' && (await login.keepDevice(visit, device))
+        ? ok()
+        : { status: 'KO', message: OPERATION_FAILED }
+    }),
+  )
+
+  app.post(
+    '/api/secondfactor/duo',
+    signedIn(async (visit, request, reply) => {
+      const { targetURL } = duoBody.parse(request.body ?? undefined)
+      if (visit.level === 2) return ok(redirection(visit, targetURL))
+      const sent = await login.sendPush(visit, undefined, targetURL)
+      switch (sent.outcome) {
+        case 'started':
+        case 'joined':
+          return finish(visit, await ended(visit, sent.push, request), targetURL, reply)
+        case 'offer': {
+          if (sent.offer.kind !== 'allow') return offered(sent.offer) ?? ko(reply, 401, RETRY_LATER)
+          return raised(visit, await login.raiseByPolicy(visit, sent.offer.said), targetURL, reply)
+        }
+        case 'busy':
+        case 'paused':
+          return ko(reply.header('retry-after', new Date(sent.until).toUTCString()), 429, 'Too Many Requests')
+        case 'unknown-device':
+        case 'no-second-factor':
+          return ko(reply, 401, RETRY_LATER)
+      }
+    }),
+  )
+
+  app.post(
+    '/api/checks/safe-redirection',
+    anybody((visit, request, reply) => {
+      const { uri } = safeRedirectionBody.parse(request.body)
+      return visit.who === null ? ko(reply, 401, 'Unauthorized') : ok({ ok: isSafe(uri) })
+    }),
+  )
+
+  app.post(
+    '/api/logout',
+    anybody(async (visit, request, reply) => {
+      const { targetURL } = logoutBody.parse(request.body ?? undefined)
+      const cookie = await login.signOut(visit)
+      if (visit.who !== null) reply.setCookie(cookie.name, cookie.value, cookie.options)
+      return ok({ safeTargetURL: targetURL !== undefined && isSafe(targetURL) })
+    }),
+  )
+
+  const isSafe = (uri: string) => judgeRedirect(uri, config.session.cookies).kind === 'safe'
+
+  /** `{redirect}` where the target is safe and this level is enough for it; nothing else. */
+  function redirection(visit: Visit, targetURL: string | undefined): { redirect: string } | undefined {
+    const next = login.next(visit, targetURL)
+    if (next.to === 'unsafe') login.report(visit, 'redirect.refused', { host: next.host })
+    return next.to === 'site' ? { redirect: next.url } : undefined
+  }
+
+  /** Follows the push to its end, as long as the program that asked stays. */
+  async function ended(visit: Visit, push: PushView, request: FastifyRequest): Promise<PushView | null> {
+    const gone = new AbortController()
+    request.raw.socket.once('close', () => gone.abort())
+    let seen: PushView | null = push
+    while (seen !== null && (seen.state === 'sending' || seen.state === 'waiting') && !gone.signal.aborted) {
+      const later: PushView | null = await login.pushChange(visit, seen.seq, HELD_AT_MOST, gone.signal)
+      if (later !== null && later.seq === seen.seq && clock() >= seen.deadline + HELD_AT_MOST) return null // nobody follows it
+      seen = later
+    }
+    return seen
+  }
+
+  async function finish(visit: Visit, push: PushView | null, targetURL: string | undefined, reply: FastifyReply) {
+    return push?.state === 'allowed'
+      ? raised(visit, await login.claim(visit), targetURL, reply)
+      : ko(reply, 401, RETRY_LATER)
+  }
+
+  function raised(
+    visit: Visit,
+    claim: Awaited<ReturnType<Login['claim']>>,
+    targetURL: string | undefined,
+    reply: FastifyReply,
+  ) {
+    if (claim.outcome !== 'raised' || visit.who === null) return ko(reply, 401, RETRY_LATER)
+    setCookie(reply, claim.started)
+    return ok(redirection({ ...visit, who: { ...visit.who, session: claim.started.session }, level: 2 }, targetURL))
+  }
+
+  async function userInfo(visit: Visit) {
+    const person = visit.who?.person
+    return {
+      display_name: person?.displayName ?? '',
+      emails: (person?.emails ?? []).map(redactedEmail),
+      method: 'mobile_push',
+      has_totp: false,
+      has_webauthn: false,
+      has_duo: (await login.keptDevice(visit)) !== null,
+    }
+  }
+}
+
+const securityHeaders = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'x-frame-options': 'DENY',
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'same-origin',
+}
+
+const publicText: Record<number, string> = {
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  413: 'The body is too large.',
+  415: 'The body must be application/json.',
+  429: 'Too Many Requests',
+}
+
+function ok(data?: object) {
+  return data === undefined ? { status: 'OK' } : { status: 'OK', data }
+}
+
+function ko(reply: FastifyReply, status: number, message: string) {
+  return reply.code(status).send({ status: 'KO', message })
+}
+
+function setCookie(reply: FastifyReply, { cookie }: Started): void {
+  reply.setCookie(cookie.name, cookie.value, cookie.options)
+}
+
+/** What Duo offers, in Authelia's form; undefined where Duo could not say. */
+function offered(offer: Offer | { kind: 'no-second-factor' }) {
+  switch (offer.kind) {
+    case 'choose':
+      return ok({ result: 'auth', devices: offer.devices.map(deviceOf) })
+    case 'allow':
+    case 'deny':
+      return ok({ result: offer.kind })
+    case 'enroll':
+      return ok({ result: 'enroll', ...(offer.portalUrl === null ? {} : { enroll_url: offer.portalUrl }) })
+    case 'no-device':
+      return ok({ result: 'enroll' })
+    default:
+      return undefined
+  }
+}
+
+function deviceOf({ id, name }: Device) {
+  return { device: id, display_name: name, capabilities: ['push'] }
+}
+
+/** `a***z@example.com`, as Authelia shows it. */
+export function redactedEmail(email: string): string {
+  const at = email.lastIndexOf('@')
+  const local = email.slice(0, at)
+  const hidden =
+    local.length <= 2 ? '*'.repeat(local.length) : `${local[0]}${'*'.repeat(local.length - 2)}${local.at(-1)}`
+  return at === -1 ? '***' : `${hidden}${email.slice(at)}`
+}

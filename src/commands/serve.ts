@@ -1,0 +1,97 @@
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import { SECOND } from '../clock.ts'
+import { formatProblem } from '../config/document.ts'
+import { loadConfig } from '../config/load.ts'
+import type { ListenAddress } from '../config/schema.ts'
+import { buildServer } from '../server.ts'
+import { createLog } from '../telemetry/log.ts'
+
+const DRAIN_AT_MOST = 10 * SECOND
+
+/** Starts the server and serves until a signal ends it. Resolves with the exit code: 1 when it could not start, with nothing left half open. */
+export async function serve(options: { config: string }): Promise<number> {
+  const loaded = await loadConfig(options.config, process.env)
+  if (!loaded.ok) {
+    for (const problem of loaded.problems) console.error(formatProblem(problem))
+    console.error(`postern: not started: ${options.config} has errors.`)
+    return 1
+  }
+  const { config, warnings } = loaded
+  const log = createLog(config.log)
+  for (const warning of warnings) log.warn(formatProblem(warning))
+  endOnBug(log)
+  if (process.env.NODE_TLS_REJECT_UNAUTHORIZED === '0') {
+    log.warn('NODE_TLS_REJECT_UNAUTHORIZED=0 is set. Calls to Duo check certificates all the same; remove it.')
+  }
+  let app: FastifyInstance
+  try {
+    app = await buildServer(config, { log })
+  } catch (error) {
+    console.error(`postern: not started: ${error instanceof Error ? error.message : String(error)}`)
+    return 1
+  }
+  return (await listen(app, config.server.address, log)) ? untilSignalled(app, log) : 1
+}
+
+/** False when the address cannot be had; the server is closed then. */
+export async function listen(app: FastifyInstance, address: ListenAddress, log: FastifyBaseLogger): Promise<boolean> {
+  try {
+    await app.listen(
+      address.kind === 'unix'
+        ? { path: address.path }
+        : { host: address.host === '' ? '::' : address.host, port: address.port },
+    )
+    return true
+  } catch (error) {
+    const place = address.kind === 'unix' ? address.path : `${address.host}:${address.port}`
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    const why =
+      code === 'EADDRINUSE'
+        ? 'something else listens there already'
+        : code === 'EACCES'
+          ? 'this user may not listen there'
+          : String(error)
+    log.fatal({ address: place }, `cannot listen on server.address ${place}: ${why}`)
+    await app.close()
+    return false
+  }
+}
+
+/** The first signal drains within the deadline; a second one ends at once. */
+export function untilSignalled(app: FastifyInstance, log: FastifyBaseLogger): Promise<number> {
+  return new Promise(resolve => {
+    let draining = false
+    const end = (signal: NodeJS.Signals) => {
+      if (draining) process.exit(1)
+      draining = true
+      log.info({ signal }, 'ending: open requests are answered first')
+      const deadline = setTimeout(() => {
+        log.warn('some requests did not end in time')
+        resolve(0)
+      }, DRAIN_AT_MOST)
+      app
+        .close()
+        .catch((error: unknown) => log.error({ err: error }, 'not everything was closed'))
+        .finally(() => {
+          clearTimeout(deadline)
+          resolve(0)
+        })
+    }
+    process.on('SIGTERM', end)
+    process.on('SIGINT', end)
+  })
+}
+
+/** After an exception that nobody caught nothing can be trusted: it is told, and the process ends. Reports of Node would hold the environment. */
+function endOnBug(log: FastifyBaseLogger): void {
+  if (process.report !== undefined) process.report.excludeEnv = true
+  const end = (error: unknown) => {
+    log.fatal({ err: error }, 'a bug ended the server')
+    process.exit(1)
+  }
+  process.on('uncaughtException', end)
+  process.on('unhandledRejection', end)
+  // A closed pipe or a full disk under stdout must not end a front door.
+  process.stdout.on('error', () => {})
+  process.stderr.on('error', () => {})
+}

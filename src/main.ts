@@ -1,0 +1,68 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { z } from 'zod'
+
+// Each command is loaded when it is asked for: `postern hash` needs no server.
+const { version } = z
+  .object({ version: z.string() })
+  .parse(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')))
+
+function port(text: string): number {
+  const number = Number(text)
+  if (!/^\d{1,5}$/.test(text) || number > 65_535) throw new InvalidArgumentError('a port is a number from 0 to 65535.')
+  return number
+}
+
+const configOption = () =>
+  new Option('-c, --config <file>', 'the configuration file').env('POSTERN_CONFIG').default('configuration.yml')
+
+const program = new Command('postern')
+  .description('Forward-auth server for people with Duo: stands beside a reverse proxy and answers for every request.')
+  .version(version)
+  .showHelpAfterError()
+
+program
+  .command('serve')
+  .description('serve until a signal ends it')
+  .addOption(configOption())
+  .action(async options => end(await (await import('./commands/serve.ts')).serve(options)))
+
+program
+  .command('check')
+  .description('check the configuration and name every problem with its line')
+  .addOption(configOption())
+  .action(async options => end(await (await import('./commands/check.ts')).check(options)))
+
+program
+  .command('hash')
+  .description('make the hash of a password for the users file; asks for it, or reads it from standard input')
+  .action(async options => end(await (await import('./commands/hash.ts')).hash(options)))
+
+program
+  .command('simulator')
+  .description('run a Duo Auth API on this machine, for tests of any Duo client')
+  .requiredOption('--port <port>', 'where its API listens (HTTPS)', port)
+  .requiredOption('--integration-key <key>', 'the integration key that it knows')
+  .addOption(
+    new Option('--secret-key <key>', 'the secret key that goes with it')
+      .env('POSTERN_SIMULATOR_SECRET_KEY')
+      .makeOptionMandatory(),
+  )
+  .option('--ca <file>', 'write its CA certificate to this file')
+  .addOption(new Option('--answer <answer>', 'answer every push by itself').choices(['allow', 'deny']))
+  .option('--host <address>', 'listen here', '127.0.0.1')
+  .option('--phone-port <port>', 'where the phone’s page listens (HTTP)', port)
+  .action(async options => end(await (await import('./commands/simulator.ts')).simulator(options)))
+
+program
+  .command('demo')
+  .description('run Postern, the Duo simulator with its phone and two sample apps behind a proxy on this machine')
+  .option('--port <port>', 'the one port that everything is behind', port, 8080)
+  .action(async options => end(await (await import('./commands/demo.ts')).demo(options)))
+
+function end(code: number): void {
+  process.exit(code)
+}
+
+await program.parseAsync()

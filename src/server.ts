@@ -1,0 +1,96 @@
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { compileAccess } from './access/access.ts'
+import { api } from './api/api.ts'
+import { type Clock, SECOND } from './clock.ts'
+import type { Config } from './config/schema.ts'
+import { openDuo } from './duo/duo.ts'
+import { gate } from './gate/gate.ts'
+import { trustedProxies } from './http/client-address.ts'
+import { openLogin } from './login/open-login.ts'
+import { portal } from './portal/portal.ts'
+import { openSessions } from './session/open-sessions.ts'
+import { openStorage } from './storage/open-storage.ts'
+import { createAudit } from './telemetry/audit.ts'
+import { openUsers } from './users/open-users.ts'
+
+/**
+ * The composition root: opens things in order, closes each where it opened it, and hands each room what it may use.
+ * Rejects when a part cannot be opened; nothing is left half open.
+ */
+export async function buildServer(
+  config: Config,
+  { log, clock = Date.now }: { log: FastifyBaseLogger; clock?: Clock },
+): Promise<FastifyInstance> {
+  const app = newHttpServer(log)
+  try {
+    await furnish(app, config, log, clock)
+    await app.ready()
+    return app
+  } catch (error) {
+    await app.close()
+    throw error
+  }
+}
+
+async function furnish(app: FastifyInstance, config: Config, log: FastifyBaseLogger, clock: Clock): Promise<void> {
+  const audit = createAudit(log)
+  const proxies = trustedProxies(config.server.trusted_proxies)
+  const access = compileAccess(config.access_control)
+  const cookies = config.session.cookies
+
+  const storage = await openStorage(config.storage, { log, clock })
+  app.addHook('onClose', () => storage.close())
+  const sessions = await openSessions({ config: config.session, storage, clock, log, audit })
+  app.addHook('onClose', () => sessions.close())
+  const users = await openUsers({
+    config: config.authentication_backend,
+    regulation: config.regulation,
+    counters: storage.counters,
+    clock,
+    log,
+    audit,
+  })
+  app.addHook('onClose', () => users.close())
+  const duo =
+    config.duo_api === undefined || config.duo_api.disable
+      ? null
+      : await openDuo({ config: config.duo_api, storage, clock, log, audit })
+  if (duo !== null) app.addHook('onClose', () => duo.close())
+
+  // Answers that are held (a page that waits for the phone) must not hold up the end.
+  const closing = new AbortController()
+  app.addHook('preClose', done => {
+    closing.abort()
+    done()
+  })
+  const login = openLogin({ config, sessions, users, access, duo, proxies, audit, clock, closing: closing.signal })
+
+  await app.register(gate, { sessions, users, access, cookies, proxies, clock, log, audit })
+  await app.register(api, { login, config, clock, wantsSecondFactor: access.wants('two_factor') })
+  await app.register(portal, { login, config, clock, log })
+}
+
+const HEADERS_AT_MOST = 200
+const HEADER_BYTES_AT_MOST = 16 * 1024
+
+function newHttpServer(log: FastifyBaseLogger): FastifyInstance {
+  const app = Fastify({
+    loggerInstance: log,
+    disableRequestLogging: true, // what happens is told by audit events
+    trustProxy: false, // forwarded headers are read by http/client-address, strictly
+    bodyLimit: HEADER_BYTES_AT_MOST,
+    requestTimeout: 20 * SECOND,
+    connectionTimeout: 0, // a page may be held; what a client has to send is bounded by the request's own timeout
+    keepAliveTimeout: 75 * SECOND, // longer than a proxy keeps its idle connections, so that it never writes into a closing one
+    forceCloseConnections: 'idle',
+    http: { maxHeaderSize: HEADER_BYTES_AT_MOST, headersTimeout: 10 * SECOND, connectionsCheckingInterval: 5 * SECOND },
+  })
+  // Node drops what is over its count in silence: a decision on a cut list of headers is none. 0 is no count; the bytes are bounded.
+  app.server.maxHeadersCount = 0
+  app.server.maxConnections = 10_000
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.raw.rawHeaders.length <= 2 * HEADERS_AT_MOST) return done()
+    void reply.code(431).send({ status: 'KO', message: 'Too many headers' })
+  })
+  return app
+}
