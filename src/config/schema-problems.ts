@@ -1,0 +1,175 @@
+import { distance } from 'fastest-levenshtein'
+import type { z } from 'zod'
+import type { ParsedDocument } from './document.ts'
+import { expectedAt, keysAt, knownKeys, wordsAt } from './keys.ts'
+import { dotted, type Problem, printable } from './problem.ts'
+
+/** Keys whose value is never shown, as patterns: `session.secret`, `users.*.password`. */
+export type SecretKeys = readonly string[]
+
+/**
+ * What a schema refused, each with place, key path, what was found, what is expected, and for a misspelt name the nearest known one.
+ * @param schema the one that made the error: it tells which keys and words are known
+ * @param document what was checked; its places are used
+ */
+export function schemaProblems(
+  error: z.ZodError,
+  schema: z.ZodType,
+  document: ParsedDocument,
+  secretKeys: SecretKeys,
+): Problem[] {
+  return error.issues.flatMap(top => {
+    const issue = narrowed(top)
+    if (issue.code === 'unrecognized_keys')
+      return issue.keys.map(key => unknownKey(schema, document, [...issue.path, key]))
+    const value = valueAt(document.value, issue.path)
+    const missing = value === undefined
+    const place = document.locate(missing ? issue.path.slice(0, -1) : issue.path, missing ? 'key' : 'value')
+    const expected = issue.code === 'custom' && issue.message ? issue.message : expectedAt(schema, issue.path)
+    return [
+      {
+        severity: 'error' as const,
+        ...place,
+        key: dotted(issue.path),
+        message: missing
+          ? `This key is required and is not there: expected ${expected}.`
+          : `Found ${found(value, issue.path, issue, secretKeys)}, expected ${expectation(issue, expected)}.${mend(value, issue, expected, wordsAt(schema, issue.path))}`,
+      },
+    ]
+  })
+}
+
+type Issue = z.core.$ZodIssue
+
+/** Of a union that refused: the branch that got furthest, so that `[a, 1]` complains about the 1. */
+function narrowed(issue: Issue): Issue {
+  if (issue.code !== 'invalid_union') return issue
+  const deeper = issue.errors.find(
+    ([first]) => first !== undefined && (first.path.length > 0 || first.code === 'unrecognized_keys'),
+  )?.[0]
+  if (!deeper) return issue
+  const inner = narrowed(deeper)
+  return { ...inner, path: [...issue.path, ...inner.path] }
+}
+
+function expectation(issue: Issue, expected: string): string {
+  if (issue.code === 'too_small') {
+    if (issue.origin === 'string')
+      return issue.minimum === 1
+        ? `${expected}, not an empty one`
+        : `${expected} of ${issue.minimum} characters or more`
+    if (issue.origin === 'array') return issue.minimum === 1 ? 'at least one entry' : `${issue.minimum} entries or more`
+    return `${expected}, ${issue.minimum} or more`
+  }
+  if (issue.code === 'too_big') {
+    if (issue.origin === 'string') return `${expected} of at most ${issue.maximum} characters`
+    if (issue.origin === 'array') return `at most ${issue.maximum} entries`
+    return `${expected}, ${issue.maximum} at most`
+  }
+  return expected
+}
+
+function mend(value: unknown, issue: Issue, expected: string, words: readonly string[]): string {
+  if (typeof value === 'string' && words.length > 0) {
+    const near = nearest(value.trim().toLowerCase(), words)
+    if (near !== undefined) return ` Did you mean ${near}?`
+  }
+  const bareWord = typeof value === 'number' || typeof value === 'boolean' || value === null
+  if (bareWord && issue.code === 'invalid_type' && issue.expected === 'string') return ' Put it in quotes.'
+  if (bareWord && value !== null && /^a text\b/.test(expected)) return ' Put it in quotes.'
+  if (typeof value === 'string' && expected === 'true or false' && /^(yes|no|on|off|true|false)$/i.test(value))
+    return ` Write ${/^(yes|on|true)$/i.test(value) ? 'true' : 'false'}, without quotes.`
+  return ''
+}
+
+function unknownKey(schema: z.ZodType, document: ParsedDocument, path: readonly PropertyKey[]): Problem {
+  const name = String(path.at(-1))
+  const here = keysAt(schema, path.slice(0, -1))
+  const elsewhere = knownKeys(schema)
+    .map(({ key }) => key)
+    .flatMap(key => ancestors(key).filter(one => lastName(one) === name))
+  const near = nearest(name, here)
+  const colon = here.find(key => name.startsWith(`${key}:`) || name.startsWith(`${key}=`))
+  const hint =
+    colon !== undefined
+      ? `Write “${colon}: ” with a colon and a space.`
+      : elsewhere.length > 0 && elsewhere.length <= 3
+        ? `It belongs elsewhere: ${[...new Set(elsewhere)].join(', ')}.`
+        : near !== undefined
+          ? `Did you mean ${near}?`
+          : `Known here: ${here.join(', ')}.`
+  return {
+    severity: 'error',
+    ...document.locate(path, 'key'),
+    key: dotted(path),
+    message: `There is no such key here. ${hint}`,
+  }
+}
+
+/** `a.b[].c` → `a`, `a.b`, `a.b[].c`. */
+function ancestors(key: string): string[] {
+  const parts = key.split('.')
+  return parts.map((_, index) =>
+    parts
+      .slice(0, index + 1)
+      .join('.')
+      .replace(/\[\]$/, ''),
+  )
+}
+
+const lastName = (key: string) => key.slice(key.lastIndexOf('.') + 1)
+
+/** The known word that this one was likely meant to be; undefined where none is near. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
+  const folded = word.toLowerCase().replaceAll('-', '_').slice(0, 64)
+  const [best] = known
+    .map(candidate => ({ candidate, off: distance(folded, candidate.toLowerCase()) }))
+    .sort((a, b) => a.off - b.off)
+  return best && best.off <= Math.max(1, Math.floor(Math.max(folded.length, best.candidate.length) / 3))
+    ? best.candidate
+    : undefined
+}
+
+/** The value at a path, own properties only. */
+export function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
+  let value = root
+  for (const part of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, part)) return undefined
+    value = Reflect.get(value, part)
+  }
+  return value
+}
+
+/** A value in words. What is a secret by its key, or may be one by its looks, is only described. */
+function found(value: unknown, path: readonly PropertyKey[], issue: Issue, secretKeys: SecretKeys): string {
+  if (value === null) return 'nothing'
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
+  if (typeof value === 'object') return 'a map of keys and values'
+  const hidden = isSecretKey(path, secretKeys) || looksSecret(String(value))
+  if (typeof value !== 'string') return hidden ? `a ${typeof value}` : `the ${typeof value} ${String(value)}`
+  if (value === '') return 'an empty text'
+  if (issue.code === 'too_small' || issue.code === 'too_big') return `${value.length} characters`
+  // Where a map or a list is wanted, a text may be the secret that belongs inside.
+  if (hidden || (issue.code === 'invalid_type' && ['object', 'array', 'record'].includes(issue.expected)))
+    return `a text of ${value.length} characters`
+  return quoted(value)
+}
+
+/** In quotes, short, without control characters. */
+export function quoted(value: string): string {
+  return printable(`“${value.length > 80 ? `${value.slice(0, 80)}…` : value}”`)
+}
+
+/** Whether a path is one of these secret keys. */
+export function isSecretKey(path: readonly PropertyKey[], secretKeys: SecretKeys): boolean {
+  return secretKeys.some(pattern => {
+    const parts = pattern.split('.')
+    return parts.length === path.length && parts.every((part, index) => part === '*' || part === String(path[index]))
+  })
+}
+
+/** Long runs of mixed letters and digits are what keys, tokens and hashes look like; names, hosts, paths and addresses are not. */
+export function looksSecret(value: string): boolean {
+  const runs = value.match(/[A-Za-z0-9+=_-]{20,}/g) ?? []
+  return value.startsWith('$') || runs.some(run => /\d/.test(run) || (/[a-z]/.test(run) && /[A-Z]/.test(run)))
+}
