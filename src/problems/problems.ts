@@ -100,6 +100,30 @@ export const problems = {
     title: 'The session store does not answer',
     mend: 'Look at the log line before this one; check storage.local.path and the disk.',
   },
+  'storage-folder': {
+    title: 'The folder of the storage file is missing',
+    mend: 'Create it, writable for the user that Postern runs as, or correct storage.local.path.',
+  },
+  'storage-denied': {
+    title: 'The storage file cannot be opened',
+    mend: 'Make storage.local.path and its folder writable for the user that Postern runs as; look at the space left on the disk.',
+  },
+  'storage-broken': {
+    title: 'The storage file is damaged',
+    mend: 'Restore it from a backup. To begin anew, move it away together with its -wal and -shm files: everybody signs in again.',
+  },
+  'storage-authelia': {
+    title: 'The storage file is Authelia’s',
+    mend: 'Give Postern a file of its own: change storage.local.path. Authelia’s file was not touched.',
+  },
+  'storage-foreign': {
+    title: 'The storage file belongs to another program',
+    mend: 'Give Postern a file of its own: change storage.local.path.',
+  },
+  'storage-newer': {
+    title: 'The storage file was written by a newer Postern',
+    mend: 'Run the newer version again, or restore the backup from before the upgrade.',
+  },
 } as const satisfies Record<string, Entry>
 
 /** A reason slug: stable, shown to a person, written to the log. */

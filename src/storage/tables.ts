@@ -9,7 +9,10 @@ export interface Tables {
     password_at: number
     second_factor: string | null
     expires_at: number
+    /** Message authentication code over all of the above. */
+    tag: string
   }
+  /** Apart from the record, which is never changed. Goes with it. */
   postern_session_activity: { key: string; seen_at: number }
   postern_duo_devices: { username: string; device: string; method: string }
   postern_preferences: { username: string; second_factor_method: string | null }

@@ -1,0 +1,68 @@
+import { type Kysely, sql } from 'kysely'
+import type { Migration } from 'kysely/migration'
+
+// A migration runs once, in a transaction, in the order of the names. What was released is never edited: add another.
+export const migrations: Record<string, Migration> = {
+  '0001-sessions-and-pushes': { up: sessionsAndPushes },
+}
+
+async function sessionsAndPushes(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('postern_sessions')
+    .addColumn('key', 'text', column => column.primaryKey())
+    .addColumn('username', 'text', column => column.notNull())
+    .addColumn('level', 'integer', column => column.notNull())
+    .addColumn('cookie_domain', 'text', column => column.notNull())
+    .addColumn('remember', 'integer', column => column.notNull())
+    .addColumn('password_at', 'integer', column => column.notNull())
+    .addColumn('second_factor', 'text')
+    .addColumn('expires_at', 'integer', column => column.notNull())
+    .addColumn('tag', 'text', column => column.notNull())
+    .modifyEnd(sql`without rowid`)
+    .execute()
+  await db.schema.createIndex('postern_sessions_username').on('postern_sessions').column('username').execute()
+  await db.schema.createIndex('postern_sessions_expires_at').on('postern_sessions').column('expires_at').execute()
+  await db.schema
+    .createTable('postern_session_activity')
+    .addColumn('key', 'text', column => column.primaryKey().references('postern_sessions.key').onDelete('cascade'))
+    .addColumn('seen_at', 'integer', column => column.notNull())
+    .modifyEnd(sql`without rowid`)
+    .execute()
+  await db.schema
+    .createTable('postern_duo_devices')
+    .addColumn('username', 'text', column => column.primaryKey())
+    .addColumn('device', 'text', column => column.notNull())
+    .addColumn('method', 'text', column => column.notNull())
+    .execute()
+  await db.schema
+    .createTable('postern_preferences')
+    .addColumn('username', 'text', column => column.primaryKey())
+    .addColumn('second_factor_method', 'text')
+    .execute()
+  await db.schema
+    .createTable('postern_pushes')
+    .addColumn('id', 'text', column => column.primaryKey())
+    .addColumn('session_key', 'text', column => column.notNull())
+    .addColumn('username', 'text', column => column.notNull())
+    .addColumn('state', 'text', column => column.notNull())
+    .addColumn('version', 'integer', column => column.notNull())
+    .addColumn('lease_holder', 'text')
+    .addColumn('lease_until', 'integer')
+    .addColumn('created_at', 'integer', column => column.notNull())
+    .addColumn('ended_at', 'integer')
+    .execute()
+  await db.schema
+    .createIndex('postern_pushes_session_key')
+    .on('postern_pushes')
+    .columns(['session_key', 'created_at'])
+    .execute()
+  await db.schema.createIndex('postern_pushes_username').on('postern_pushes').column('username').execute()
+  await db.schema.createIndex('postern_pushes_ended_at').on('postern_pushes').column('ended_at').execute()
+  await db.schema
+    .createTable('postern_push_guard')
+    .addColumn('username', 'text', column => column.primaryKey())
+    .addColumn('denials', 'integer', column => column.notNull())
+    .addColumn('not_before', 'integer', column => column.notNull())
+    .addColumn('locked_until', 'integer', column => column.notNull())
+    .execute()
+}
