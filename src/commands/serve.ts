@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { SECOND } from '../clock.ts'
-import { formatProblem } from '../config/document.ts'
 import { loadConfig } from '../config/load.ts'
+import { formatProblem } from '../config/problem.ts'
 import type { ListenAddress } from '../config/schema.ts'
 import { buildServer } from '../server.ts'
 import { createLog } from '../telemetry/log.ts'
