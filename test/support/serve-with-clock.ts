@@ -1,0 +1,22 @@
+// Postern as `serve` starts it, with a clock that a test moves by a line on standard input: `+61000` is 61 seconds ahead.
+import { createInterface } from 'node:readline'
+import { listen, untilSignalled } from '../../dist/commands/serve.js'
+import { loadConfig } from '../../dist/config/load.js'
+import { buildServer } from '../../dist/server.js'
+import { createLog } from '../../dist/telemetry/log.js'
+
+let offset = Number(process.argv[3] ?? 0)
+const loaded = await loadConfig(process.argv[2] ?? '', process.env)
+if (!loaded.ok) {
+  console.error(JSON.stringify(loaded.problems))
+  process.exit(1)
+}
+const log = createLog(loaded.config.log)
+const app = await buildServer(loaded.config, { log, clock: () => Date.now() + offset })
+createInterface({ input: process.stdin }).on('line', line => {
+  offset += Number(line)
+  console.log(`clock is ${offset} ms ahead`)
+})
+if (!(await listen(app, loaded.config.server.address, log))) process.exit(1)
+console.log('listening')
+process.exit(await untilSignalled(app, log))
