@@ -22,3 +22,17 @@ export function cookieValues(rawHeaders: readonly string[], name: string): strin
   }
   return values
 }
+
+/**
+ * The Cookie header without any cookie of this name, for an application that must not see it. Wider than `cookieValues`: white space
+ * around the name is what some parsers forgive. Empty when nothing is left.
+ */
+export function cookieWithout(rawHeaders: readonly string[], name: string): string {
+  const lines = headerLines(rawHeaders, 'cookie')
+  if (lines.length === 1 && !lines[0]?.includes(name)) return lines[0] ?? ''
+  return lines
+    .flatMap(line => line.split(';'))
+    .filter(pair => pair.trim() !== '' && pair.split('=', 1)[0]?.trim() !== name)
+    .map(pair => pair.trim())
+    .join('; ')
+}

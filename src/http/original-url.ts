@@ -31,20 +31,23 @@ export function parseUrl(text: string): OriginalUrl | UrlFault {
   if (text.length > URL_BYTES_AT_MOST) return 'too-long'
   const [, scheme, authority, rest] = absoluteForm.exec(text) ?? []
   if (scheme === undefined || authority === undefined) return 'malformed'
-  return fromParts(scheme, authority, rest ?? '/')
+  // `https://host?x=1` asks for the path `/`.
+  return fromParts(scheme, authority, rest?.startsWith('?') ? `/${rest}` : (rest ?? ''))
 }
 
 /** The same from parts that came in headers of their own. @param targetText empty, or beginning with `/` */
 export function fromParts(schemeText: string, authority: string, targetText: string): OriginalUrl | UrlFault {
-  if (targetText.length > URL_BYTES_AT_MOST) return 'too-long'
+  // Before any expression runs: what is longer costs nothing.
+  if (schemeText.length + authority.length + targetText.length > URL_BYTES_AT_MOST) return 'too-long'
   const [, name, digits] = hostAndPort.exec(authority) ?? []
   if (name === undefined || name.length > 253) return 'malformed'
   const port = digits === undefined ? undefined : Number(digits)
   if (port !== undefined && port > 65_535) return 'malformed'
   if (!target.test(targetText)) return 'malformed'
-  const full = targetText.startsWith('/') ? targetText : `/${targetText}`
-  if (targetText !== '' && targetText !== full && !targetText.startsWith('?')) return 'malformed'
+  const full = targetText === '' ? '/' : targetText
+  if (!full.startsWith('/')) return 'malformed'
   const host = name.toLowerCase()
+  if (!isOneReading(host)) return 'malformed'
   const scheme = schemeText.toLowerCase()
   const local = host.endsWith('.localhost')
   if (!(scheme === 'https' || scheme === 'wss' || (local && (scheme === 'http' || scheme === 'ws'))))
@@ -58,4 +61,11 @@ export function fromParts(schemeText: string, authority: string, targetText: str
     path: question === -1 ? full : full.slice(0, question),
     href: `${scheme}://${host}${port === undefined ? '' : `:${port}`}${full}`,
   }
+}
+
+// Hosts that a browser reads as another one: `2130706433` and `0x7f.1` are 127.0.0.1 there, and an A-label may be none.
+const endsInNumber = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/
+function isOneReading(host: string): boolean {
+  if (endsInNumber.test(host)) return false
+  return !host.includes('xn--') || URL.parse(`https://${host}/`)?.hostname === host
 }

@@ -95,6 +95,10 @@ export const problems = {
     title: 'The host is outside every cookie domain',
     mend: 'Add an entry for its domain to session.cookies.',
   },
+  'gate-portal': {
+    title: 'The portal itself is behind the gate, so that signing in would go round in a circle',
+    mend: 'Let the proxy serve the portal’s host without asking the gate.',
+  },
   'gate-url': { title: 'The URL cannot be parsed', mend: 'Nothing: a browser does not send it.' },
   'store-down': {
     title: 'The session store does not answer',

@@ -1,0 +1,71 @@
+import type { Person } from '../users/users.ts'
+
+/** The four headers that tell the application who it is, as strings of which each character is one byte of UTF-8: so Node sends them. */
+export interface Identity {
+  readonly user: string
+  readonly groups: string
+  readonly name: string
+  readonly email: string
+  /** Groups that were left out: they can't be written into the header, or it would be longer than proxies take. */
+  readonly groupsLeftOut: number
+}
+
+export const nobody: Identity = { user: '', groups: '', name: '', email: '', groupsLeftOut: 0 }
+
+const NAME_BYTES_AT_MOST = 512
+// nginx takes a whole response header of 4 or 8 KB unless it is told otherwise; deploy/nginx tells it 32.
+const GROUPS_BYTES_AT_MOST = 8192
+
+/**
+ * What applications are told of this person. Undefined where the name can't be written so that an application reads the same name:
+ * it must then not be told any. A group of which that is true is left out, a mail is empty, of a display name the controls are dropped.
+ */
+export function identityOf(person: Person): Identity | undefined {
+  if (!isExact(person.username)) return undefined
+  const writable = person.groups.filter(group => isExact(group) && !group.includes(','))
+  const groups: string[] = []
+  let bytes = 0
+  for (const group of writable) {
+    bytes += Buffer.byteLength(group) + 1
+    if (bytes > GROUPS_BYTES_AT_MOST) break
+    groups.push(group)
+  }
+  const email = person.emails[0] ?? ''
+  return {
+    user: asBytes(person.username),
+    groups: asBytes(groups.join(',')),
+    name: asBytes(cut(person.displayName.toWellFormed().replace(controls, ''))),
+    email: isExact(email) ? asBytes(email) : '',
+    groupsLeftOut: person.groups.length - groups.length,
+  }
+}
+
+const controls = /\p{Cc}/gu
+
+/** Whether a header carries this text unchanged: nothing is dropped, trimmed or cut, so that no name becomes another one's. */
+function isExact(text: string): boolean {
+  return (
+    text !== '' &&
+    text.trim() === text &&
+    text.isWellFormed() &&
+    text.search(controls) === -1 &&
+    Buffer.byteLength(text) <= NAME_BYTES_AT_MOST
+  )
+}
+
+/** Cut between two characters. */
+function cut(text: string): string {
+  if (Buffer.byteLength(text) <= NAME_BYTES_AT_MOST) return text
+  let bytes = 0
+  let kept = ''
+  for (const character of text) {
+    bytes += Buffer.byteLength(character)
+    if (bytes > NAME_BYTES_AT_MOST) break
+    kept += character
+  }
+  return kept
+}
+
+function asBytes(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1')
+}

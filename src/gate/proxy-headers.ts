@@ -1,0 +1,48 @@
+import { doubled } from '../http/headers.ts'
+
+/** Each header by which a proxy asks, by its exact name: its one line, or `doubled`. Aliases such as `X_Forwarded_Host` are other headers. */
+export interface ProxyHeaders {
+  'x-original-url': string | undefined | typeof doubled
+  'x-original-method': string | undefined | typeof doubled
+  'x-forwarded-proto': string | undefined | typeof doubled
+  'x-forwarded-host': string | undefined | typeof doubled
+  'x-forwarded-uri': string | undefined | typeof doubled
+  'x-forwarded-method': string | undefined | typeof doubled
+  'x-authelia-url': string | undefined | typeof doubled
+  'x-requested-with': string | undefined | typeof doubled
+  accept: string | undefined | typeof doubled
+}
+
+/**
+ * Node cuts a long list of headers without a word, so that the ones a proxy adds last would be missing (measured: at 1,000).
+ * A browser sends fewer than 50.
+ */
+export const HEADER_LINES_AT_MOST = 200
+
+/** Reads them in one walk over Node's raw list: `headers` joins or drops doubled lines. */
+export function proxyHeaders(rawHeaders: readonly string[]): ProxyHeaders {
+  const found: ProxyHeaders = {
+    'x-original-url': undefined,
+    'x-original-method': undefined,
+    'x-forwarded-proto': undefined,
+    'x-forwarded-host': undefined,
+    'x-forwarded-uri': undefined,
+    'x-forwarded-method': undefined,
+    'x-authelia-url': undefined,
+    'x-requested-with': undefined,
+    accept: undefined,
+  }
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const written = rawHeaders[i] as string
+    const initial = written.charCodeAt(0) | 32 // lower case of an ASCII letter
+    if (initial !== 120 && initial !== 97) continue // x and a: nothing else is wanted
+    const name = written.toLowerCase()
+    if (!isWanted(name, found)) continue
+    found[name] = found[name] === undefined ? (rawHeaders[i + 1] as string) : doubled
+  }
+  return found
+}
+
+function isWanted(name: string, found: ProxyHeaders): name is keyof ProxyHeaders {
+  return Object.hasOwn(found, name)
+}

@@ -1,0 +1,229 @@
+import { connect } from 'node:net'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { type Access, compileAccess } from '../../src/access/access.ts'
+import { type Config, configSchema } from '../../src/config/schema.ts'
+import { type GateOptions, gate } from '../../src/gate/gate.ts'
+import { trustedProxies } from '../../src/http/client-address.ts'
+import { cookieValues } from '../../src/http/cookies.ts'
+import { type Found, type Session, StoreDown } from '../../src/session/session.ts'
+import { createAudit } from '../../src/telemetry/audit.ts'
+import type { Person } from '../../src/users/users.ts'
+
+/** The set-up of the bad-input catalogue: domains, rules and people. */
+export const rules = {
+  default_policy: 'deny',
+  rules: [
+    { domain: ['public.example.com', 'public.example.org'], policy: 'bypass' },
+    { domain: ['one.example.com', 'one.example.org'], policy: 'one_factor' },
+    { domain: ['two.example.com', 'two.example.org'], policy: 'two_factor' },
+    { domain: ['*.b.example.com'], policy: 'deny' },
+    { domain: ['*.app.localhost'], policy: 'one_factor' },
+  ],
+} satisfies Config['access_control']
+
+export const config = configSchema.parse({
+  authentication_backend: { file: { path: 'users.yml' } },
+  session: {
+    secret: 'a secret of a test, which has thirty-two characters and more',
+    cookies: [
+      { domain: 'example.com', authelia_url: 'https://auth.example.com' },
+      { domain: 'example.org', authelia_url: 'https://auth.example.org/sso/' },
+      { domain: 'app.localhost', authelia_url: 'http://auth.app.localhost:8080' },
+    ],
+  },
+  storage: { encryption_key: 'a key of a test, long enough', local: { path: 'db.sqlite3' } },
+  access_control: rules,
+})
+
+export const john: Person = {
+  username: 'john',
+  displayName: 'John Doe',
+  emails: ['john@example.com', 'second@example.com'],
+  groups: ['dev', 'admins'],
+}
+
+export const cookieOf = (username: string, level: 1 | 2) => `authelia_session=${username}.${level}`
+
+export interface House {
+  readonly app: FastifyInstance
+  readonly port: number
+  /** Parsed log lines. */
+  readonly lines: Record<string, unknown>[]
+  readonly touched: string[]
+  people: Map<string, Person>
+  state: 'up' | 'down' | 'down later' | 'slow'
+  now: number
+}
+
+/**
+ * The gate in a Fastify of its own. Sessions and users stand at its boundary as a few lines in memory: a cookie `john.2` is john at level 2
+ * in the cookie domain that is asked for.
+ */
+export async function house(
+  cleanup: (end: () => Promise<unknown>) => void,
+  over: Partial<GateOptions> & { access?: Access; trusted?: readonly string[]; path?: string } = {},
+): Promise<House> {
+  const lines: Record<string, unknown>[] = []
+  const app = Fastify({
+    trustProxy: false,
+    disableRequestLogging: true,
+    logger: { level: 'debug', stream: { write: (line: string) => void lines.push(JSON.parse(line)) } },
+  })
+  const at: House = {
+    app,
+    port: 0,
+    lines,
+    touched: [],
+    people: new Map([['john', john]]),
+    state: 'up',
+    now: Date.UTC(2026, 0, 1),
+  }
+  const find: GateOptions['sessions']['find'] = (rawHeaders, domain) => {
+    if (at.state === 'down') throw new StoreDown('no store')
+    const [, username, level] = /^([a-z]+)\.([12])$/.exec(cookieValues(rawHeaders, domain.name)[0] ?? '') ?? []
+    const found: Found =
+      username === undefined
+        ? { state: 'anonymous', ended: null }
+        : { state: 'live', session: session(username, level === '2' ? 2 : 1, domain.domain) }
+    if (at.state === 'down later') return Promise.reject(new StoreDown('no store'))
+    return at.state === 'slow' ? Promise.resolve(found) : found
+  }
+  await app.register(gate, {
+    sessions: { find, touch: ({ username }) => void at.touched.push(username) },
+    users: { find: username => at.people.get(username) },
+    access: compileAccess(rules),
+    cookies: config.session.cookies,
+    proxies: trustedProxies(over.trusted ?? ['127.0.0.0/8']),
+    clock: () => at.now,
+    log: app.log,
+    audit: createAudit(app.log),
+    ...over,
+  })
+  await app.listen(over.path === undefined ? { port: 0, host: '127.0.0.1' } : { path: over.path })
+  cleanup(() => app.close())
+  const address = app.server.address()
+  return Object.assign(at, { port: typeof address === 'object' && address !== null ? address.port : 0 })
+}
+
+function session(username: string, level: 1 | 2, cookieDomain: string): Session {
+  return {
+    key: `key of ${username}`,
+    username,
+    level,
+    cookieDomain,
+    remember: false,
+    passwordAt: 0,
+    secondFactor: null,
+    expiresAt: Number.MAX_SAFE_INTEGER,
+  }
+}
+
+export interface Answer {
+  readonly status: number
+  /** Names in lower case; a doubled one keeps its last. */
+  readonly headers: Record<string, string>
+  readonly body: string
+  /** Everything, byte for byte as latin1. */
+  readonly raw: string
+}
+
+/** Sends these bytes and reads until the server closes, or the whole of one answer has come. No client library: it would mend what a test breaks. */
+export function exchange(to: { port: number } | { path: string }, bytes: string): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const socket = connect('port' in to ? { port: to.port, host: '127.0.0.1' } : to)
+    let raw = ''
+    const finish = () => {
+      socket.destroy()
+      const [head = '', ...rest] = raw.split('\r\n\r\n')
+      const [first = '', ...fields] = head.split('\r\n')
+      resolve({
+        status: Number(first.split(' ')[1]),
+        headers: Object.fromEntries(
+          fields.map(line => {
+            const colon = line.indexOf(':')
+            return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()]
+          }),
+        ),
+        body: rest.join('\r\n\r\n'),
+        raw,
+      })
+    }
+    socket.on('data', chunk => {
+      raw += chunk.toString('latin1')
+    })
+    socket.on('end', finish)
+    socket.on('error', error => (raw === '' ? reject(error) : finish()))
+    socket.write(bytes, 'latin1')
+  })
+}
+
+type Fields = readonly (readonly [name: string, value: string])[]
+
+/** A request to the gate, with these header lines exactly, in this order. */
+export function ask(to: { port: number } | { path: string }, path: string, fields: Fields, method = 'GET') {
+  const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`).join('')
+  return exchange(to, `${method} ${path} HTTP/1.1\r\nHost: postern\r\n${lines}Connection: close\r\n\r\n`)
+}
+
+export const authRequest = '/api/authz/auth-request'
+export const forwardAuth = '/api/authz/forward-auth'
+
+export interface Judged {
+  readonly url?: string
+  readonly method?: string
+  readonly cookie?: string
+  readonly accept?: string
+  readonly more?: Fields
+  /** The method by which the proxy asks. */
+  readonly by?: string
+  readonly query?: string
+}
+
+/** As nginx asks. */
+export function asNginx(to: House, judged: Judged = {}) {
+  const { url = 'https://one.example.com/', method = 'GET' } = judged
+  return ask(
+    to,
+    `${authRequest}${judged.query ?? ''}`,
+    [['X-Original-URL', url], ['X-Original-Method', method], ...rest(judged)],
+    judged.by,
+  )
+}
+
+/** As Traefik and Caddy ask. */
+export function asTraefik(to: House, judged: Judged = {}) {
+  const { url = 'https://one.example.com/', method = 'GET' } = judged
+  const [, proto = '', host = '', uri = ''] = /^([^:]*):\/\/([^/]*)(.*)$/s.exec(url) ?? []
+  return ask(
+    to,
+    `${forwardAuth}${judged.query ?? ''}`,
+    [
+      ['X-Forwarded-Proto', proto],
+      ['X-Forwarded-Host', host],
+      ['X-Forwarded-URI', uri],
+      ['X-Forwarded-Method', method],
+      ['X-Forwarded-For', '203.0.113.9'],
+      ...rest(judged),
+    ],
+    judged.by,
+  )
+}
+
+function rest({ cookie, accept = 'text/html', more = [] }: Judged): Fields {
+  return [
+    ...(cookie === undefined ? [] : [['Cookie', cookie] as const]),
+    ...(accept === '' ? [] : [['Accept', accept] as const]),
+    ...more,
+  ]
+}
+
+/** Both dialects: what differs is a row, so what is alike is asked of each. */
+export const proxiesOf = [
+  ['auth-request', asNginx],
+  ['forward-auth', asTraefik],
+] as const
+
+/** What a refusal must not have. */
+export function opensNothing(answer: Answer): boolean {
+  return answer.status !== 200 && !('set-cookie' in answer.headers) && !('remote-user' in answer.headers)
+}
