@@ -29,6 +29,17 @@ async function sessionsAndPushes(db: Kysely<unknown>): Promise<void> {
     .modifyEnd(sql`without rowid`)
     .execute()
   await db.schema
+    .createTable('postern_revoked_sessions')
+    .addColumn('key', 'text', column => column.primaryKey())
+    .addColumn('expires_at', 'integer', column => column.notNull())
+    .modifyEnd(sql`without rowid`)
+    .execute()
+  await db.schema
+    .createIndex('postern_revoked_sessions_expires_at')
+    .on('postern_revoked_sessions')
+    .column('expires_at')
+    .execute()
+  await db.schema
     .createTable('postern_duo_devices')
     .addColumn('username', 'text', column => column.primaryKey())
     .addColumn('device', 'text', column => column.notNull())
@@ -50,7 +61,17 @@ async function sessionsAndPushes(db: Kysely<unknown>): Promise<void> {
     .addColumn('lease_until', 'integer')
     .addColumn('created_at', 'integer', column => column.notNull())
     .addColumn('ended_at', 'integer')
+    .addColumn('txid_hash', 'text', column => column.unique())
     .execute()
+  // One push in flight a person, whatever process or session it came from.
+  await db.schema
+    .createIndex('postern_pushes_in_flight')
+    .unique()
+    .on('postern_pushes')
+    .column('username')
+    .where(sql.ref('ended_at'), 'is', null)
+    .execute()
+  await db.schema.createIndex('postern_pushes_lease_until').on('postern_pushes').column('lease_until').execute()
   await db.schema
     .createIndex('postern_pushes_session_key')
     .on('postern_pushes')

@@ -14,6 +14,8 @@ export interface Tables {
   }
   /** Apart from the record, which is never changed. Goes with it. */
   postern_session_activity: { key: string; seen_at: number }
+  /** Sessions that were ended before their time, so that the portal can say so. */
+  postern_revoked_sessions: { key: string; expires_at: number }
   postern_duo_devices: { username: string; device: string; method: string }
   postern_preferences: { username: string; second_factor_method: string | null }
   postern_pushes: {
@@ -24,10 +26,13 @@ export interface Tables {
     state: string
     /** Moves with each write: a late holder's write is refused by it. */
     version: number
+    /** The process that follows it at Duo, and until when unless it renews. Null: Duo has nothing more to say. */
     lease_holder: string | null
     lease_until: number | null
     created_at: number
     ended_at: number | null
+    /** So that no answer of Duo's is ever tied to two pushes. */
+    txid_hash: string | null
   }
   postern_push_guard: { username: string; denials: number; not_before: number; locked_until: number }
 }
