@@ -43,7 +43,9 @@ export class StoreDown extends Error {}
 
 export interface Sessions {
   /**
-   * Who asks: by the raw Cookie header. Read only: no write, no Set-Cookie. Two different live sessions under one name: anonymous, and an event.
+   * Who asks: by the raw Cookie header. Read only: no write, no Set-Cookie. Several cookies of one name give the same answer in any order:
+   * live sessions of two people, or eight cookies and more, are nobody, and an event; of one person's the higher level counts, then the newer.
+   * A promise only where the store is busy.
    * @throws {StoreDown}
    */
   find(rawHeaders: readonly string[], domain: CookieDomain): Found | Promise<Found>
@@ -55,7 +57,7 @@ export interface Sessions {
   ): Promise<Started>
   /** A new record at level 2 under a new id in place of this one. `'ended'` when the session no longer lives: nothing is raised. */
   raise(session: Session, factor: SecondFactor): Promise<Started | 'ended'>
-  /** Idempotent. Resolves when no process of this machine lets it in any more. */
+  /** Idempotent. Once it resolves, no process of this machine lets it in from its next turn of the event loop on. */
   end(session: Session): Promise<void>
   endAllOf(username: string): Promise<number>
   /** Whether it still lives, asked of the store, past any cache. */

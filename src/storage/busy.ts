@@ -7,7 +7,7 @@ const SQLITE_BUSY = 5
 const SQLITE_LOCKED = 6
 
 /** Whether SQLite refused because somebody else is writing. The low byte is the code, the rest says which kind. */
-function isBusy(error: unknown): boolean {
+export function isBusy(error: unknown): boolean {
   if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return false
   const code = error.errcode & 0xff
   return code === SQLITE_BUSY || code === SQLITE_LOCKED

@@ -45,7 +45,8 @@ export async function openStorage(
   try {
     const first = connect(BUSY_TIMEOUT)
     // Not covered by the busy timeout: two processes may make the file at once.
-    await whenFree(() => first.exec('PRAGMA journal_mode = WAL'))
+    const journal = await whenFree(() => first.prepare('PRAGMA journal_mode = WAL').get()?.journal_mode)
+    if (journal !== 'wal') throw new StorageProblem('storage-denied', `${path} is on a disk without shared memory`)
     const records = new Kysely<Tables>({ dialect: sqliteDialect(first) })
     await migrate(records, path)
     const sessions = connect(BUSY_TIMEOUT)

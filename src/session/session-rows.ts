@@ -1,0 +1,118 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { Milliseconds } from '../clock.ts'
+import { whenFree } from '../storage/busy.ts'
+import type { Row } from './record.ts'
+
+/** A row as it is read, not yet believed. */
+export type StoredRow = Readonly<Record<string, unknown>>
+
+/** The statements on the tables of sessions. What is marked so must run in `write`. */
+export interface SessionRows {
+  /** Changes whenever another connection has written, in this process or another. */
+  version(): unknown
+  /** With the stamp of its last activity as `seen_at`; `'unreadable'` when a column holds what JavaScript cannot. */
+  read(key: string): StoredRow | 'unreadable' | undefined
+  /** Whether it was ended before its time. Known for as long as it would have lived. */
+  wasRevoked(key: string): boolean
+  /** A transaction, whole or not at all; waits for its turn without holding the event loop. */
+  write<T>(work: () => T): Promise<T>
+  /** In `write`. */
+  insert(row: Row, seenAt: Milliseconds): void
+  /** In `write`. Without a trace: another record takes its place. */
+  remove(key: string): void
+  /** In `write`. */
+  revoke(key: string): void
+  /** In `write`. Returns how many. */
+  revokeAllOf(username: string): number
+  /** Moves a stamp that lies between the two times; false when there is none. Never inserts. */
+  stamp(key: string, seenAt: Milliseconds, between: readonly [Milliseconds, Milliseconds]): boolean
+  /** Forgets at most `limit` of those that ended before this time; returns how many. */
+  clear(endedBefore: Milliseconds, limit: number): number
+}
+
+export function sessionRows(database: DatabaseSync): SessionRows {
+  const version = database.prepare('PRAGMA data_version')
+  const read = database.prepare(
+    'SELECT s.*, a.seen_at FROM postern_sessions s LEFT JOIN postern_session_activity a ON a.key = s.key WHERE s.key = ?',
+  )
+  const wasRevoked = database.prepare('SELECT 1 FROM postern_revoked_sessions WHERE key = ?')
+  const insert = database.prepare(
+    `INSERT INTO postern_sessions (key, username, level, cookie_domain, remember, password_at, second_factor, expires_at, tag)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  )
+  const insertStamp = database.prepare('INSERT INTO postern_session_activity (key, seen_at) VALUES (?, ?)')
+  const remove = database.prepare('DELETE FROM postern_sessions WHERE key = ?')
+  const bury =
+    'INSERT OR IGNORE INTO postern_revoked_sessions (key, expires_at) SELECT key, expires_at FROM postern_sessions'
+  const buryOne = database.prepare(`${bury} WHERE key = ?`)
+  const buryAllOf = database.prepare(`${bury} WHERE username = ?`)
+  const removeAllOf = database.prepare('DELETE FROM postern_sessions WHERE username = ?')
+  const stamp = database.prepare(
+    'UPDATE postern_session_activity SET seen_at = ? WHERE key = ? AND seen_at > ? AND seen_at <= ?',
+  )
+  const clearing = ['postern_sessions', 'postern_revoked_sessions'].map(table =>
+    database.prepare(`DELETE FROM ${table} WHERE key IN (SELECT key FROM ${table} WHERE expires_at < ? LIMIT ?)`),
+  )
+
+  return {
+    version: () => version.get()?.data_version,
+    read(key) {
+      try {
+        return read.get(key)
+      } catch (error) {
+        // An integer beyond 2^53: none of ours.
+        if (error instanceof RangeError) return 'unreadable'
+        throw error
+      }
+    },
+    wasRevoked: key => wasRevoked.get(key) !== undefined,
+    write: work =>
+      whenFree(() => {
+        database.exec('BEGIN IMMEDIATE')
+        try {
+          const result = work()
+          database.exec('COMMIT')
+          return result
+        } catch (error) {
+          if (database.isTransaction) database.exec('ROLLBACK')
+          throw error
+        }
+      }),
+    insert(row, seenAt) {
+      insert.run(
+        row.key,
+        row.username,
+        row.level,
+        row.cookie_domain,
+        row.remember,
+        row.password_at,
+        row.second_factor,
+        row.expires_at,
+        row.tag,
+      )
+      insertStamp.run(row.key, seenAt)
+    },
+    remove(key) {
+      remove.run(key)
+    },
+    revoke(key) {
+      buryOne.run(key)
+      remove.run(key)
+    },
+    revokeAllOf(username) {
+      buryAllOf.run(username)
+      return Number(removeAllOf.run(username).changes)
+    },
+    stamp(key, seenAt, [after, until]) {
+      // Not worth waiting for the disk: a power cut may take a stamp, never a login or a logout.
+      database.exec('PRAGMA synchronous = NORMAL')
+      try {
+        return stamp.run(seenAt, key, after, until).changes === 1
+      } finally {
+        database.exec('PRAGMA synchronous = FULL')
+      }
+    },
+    clear: (endedBefore, limit) =>
+      clearing.reduce((sum, statement) => sum + Number(statement.run(endedBefore, limit).changes), 0),
+  }
+}
