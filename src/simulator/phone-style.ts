@@ -1,0 +1,116 @@
+/** The phone's style sheet: warm stone and one green door, as in the portal; the frame is a phone from a desk's width on. */
+export const phoneStyle = `
+:root {
+  color-scheme: light dark;
+  --ground: light-dark(#e9e6df, #0b0d0c);
+  --screen: light-dark(#f3f1ec, #121513);
+  --card: light-dark(#ffffff, #1b201d);
+  --sunken: light-dark(#f7f6f2, #151917);
+  --ink: light-dark(#1c211e, #edf0ec);
+  --quiet: light-dark(#545d57, #a8b2ab);
+  --line: light-dark(#d5d1c8, #38403b);
+  --accent: light-dark(#0b6656, #63d0b6);
+  --accent-strong: light-dark(#084f43, #86dfc9);
+  --on-accent: light-dark(#ffffff, #06231d);
+  --danger: light-dark(#a8201a, #ffb3a8);
+  --danger-ground: light-dark(#fceeec, #3a1b18);
+  --warn: light-dark(#7a4a00, #f3c568);
+  --warn-ground: light-dark(#fdf3df, #33260d);
+  --ok: light-dark(#17663a, #88dca8);
+  --focus: light-dark(#1652c4, #a3c7ff);
+  --frame: light-dark(#22262a, #2c312e);
+  --shadow: light-dark(rgb(40 36 24 / 28%), rgb(0 0 0 / 70%));
+}
+* { box-sizing: border-box; margin: 0; }
+body {
+  min-height: 100vh; min-height: 100dvh; display: flex; flex-direction: column;
+  background: var(--ground); color: var(--ink);
+  font: 1rem/1.5 system-ui, 'Segoe UI', Roboto, 'Noto Sans', sans-serif;
+}
+h1, h2 { line-height: 1.25; overflow-wrap: anywhere; }
+h1 { font-size: 1.5rem; }
+ul { list-style: none; padding: 0; }
+a { color: var(--accent); }
+:focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
+.quiet { color: var(--quiet); font-size: .875rem; }
+.icon { width: 1.25rem; height: 1.25rem; flex: none; fill: none; stroke: currentColor; stroke-width: 1.9; stroke-linecap: round; stroke-linejoin: round; }
+.label { padding: .5rem 1rem; text-align: center; font-size: .875rem; background: var(--warn-ground); color: var(--warn); border-bottom: 1px solid color-mix(in srgb, var(--warn) 30%, transparent); }
+
+.stage { flex: 1; display: flex; flex-direction: column; }
+.beside { padding: .75rem 1rem; display: flex; align-items: center; gap: .25rem .75rem; flex-wrap: wrap; }
+.beside h1 { font-size: 1.25rem; }
+.back { display: inline-flex; align-items: center; gap: .25rem; min-height: 2.75rem; text-decoration: none; font-weight: 500; }
+.back:hover { text-decoration: underline; }
+.phone { flex: 1; display: flex; }
+.screen { flex: 1; min-width: 0; padding: 1rem; background: var(--screen); display: flex; flex-direction: column; gap: 1rem; }
+.bar { display: none; }
+.now { flex: 1; display: flex; flex-direction: column; gap: 1rem; }
+
+.calm { margin: auto; padding: 2rem 1rem; text-align: center; display: grid; justify-items: center; gap: .5rem; }
+.calm h2 { font-size: 1.25rem; }
+.calm .icon { width: 4.5rem; height: 4.5rem; padding: 1.1rem; margin-bottom: .5rem; border-radius: 50%; color: var(--accent); background: color-mix(in srgb, var(--accent) 12%, transparent); }
+
+.request { padding: 1.25rem; border-radius: 1.5rem; background: var(--card); box-shadow: 0 1px 2px var(--shadow), 0 12px 32px -18px var(--shadow); display: grid; gap: 1rem; animation: arrive .25s ease-out; }
+@keyframes arrive { from { opacity: 0; transform: translateY(.75rem); } }
+.kind { display: flex; align-items: center; gap: .5rem; min-width: 0; color: var(--accent); font-size: .875rem; font-weight: 600; overflow-wrap: anywhere; }
+.request h2 { font-size: 1.375rem; font-weight: 500; letter-spacing: -.01em; text-wrap: balance; }
+.request b { font-weight: 700; }
+dl { display: grid; border-radius: 1rem; background: var(--sunken); padding: .25rem 1rem; max-height: 21rem; overflow-y: auto; }
+dl > div { display: grid; grid-template-columns: minmax(4.5rem, auto) 1fr; gap: 1rem; padding: .5rem 0; }
+dl > div + div { border-top: 1px solid var(--line); }
+dt { color: var(--quiet); font-size: .875rem; line-height: 1.5rem; overflow-wrap: anywhere; }
+dd { font-weight: 600; text-align: end; min-width: 0; overflow-wrap: anywhere; }
+.left { display: grid; gap: .375rem; justify-items: center; font-variant-numeric: tabular-nums; }
+progress { width: 100%; height: 4px; border: 0; border-radius: 2px; overflow: hidden; appearance: none; background: var(--line); }
+progress::-webkit-progress-bar { background: var(--line); }
+progress::-webkit-progress-value { background: var(--accent); transition: width 1s linear; }
+progress::-moz-progress-bar { background: var(--accent); }
+form { display: grid; grid-template-columns: 1fr 1fr; gap: .75rem; }
+button { min-height: 3.5rem; padding: .5rem; display: inline-flex; align-items: center; justify-content: center; gap: .5rem; border: 2px solid transparent; border-radius: 1.125rem; font: inherit; font-weight: 650; cursor: pointer; transition: background .12s, transform .12s; }
+button:active { transform: scale(.98); }
+.approve { background: var(--accent); color: var(--on-accent); }
+.approve:hover { background: var(--accent-strong); }
+.deny { background: var(--danger-ground); color: var(--danger); }
+.deny:hover { border-color: currentColor; }
+.fraud { grid-column: 1 / -1; min-height: 2.75rem; background: none; color: var(--danger); font-weight: 500; text-decoration: underline; text-underline-offset: .2em; text-decoration-thickness: 1px; }
+.fraud:hover { text-decoration-thickness: 2px; }
+
+.earlier h2 { margin: 0 .25rem .5rem; color: var(--quiet); font-size: .875rem; font-weight: 600; }
+.earlier ul { border-radius: 1rem; background: var(--card); padding: .25rem 1rem; }
+.earlier li { display: grid; grid-template-columns: auto 1fr auto; align-items: center; gap: .75rem; padding: .5rem 0; }
+.earlier li + li { border-top: 1px solid var(--line); }
+.earlier time { font-variant-numeric: tabular-nums; }
+.approved .icon { color: var(--ok); }
+.denied .icon, .fraud .icon { color: var(--danger); }
+.timed-out .icon { color: var(--quiet); }
+.notice { padding: .75rem 1rem; border-inline-start: 4px solid var(--warn); border-radius: .5rem; background: var(--warn-ground); color: var(--ink); overflow-wrap: anywhere; }
+
+.list { width: 100%; max-width: 34rem; margin: 0 auto; padding: 2.5rem 1rem; display: grid; gap: 1.5rem; align-content: start; }
+.list > h1 + .quiet { margin-top: -1.25rem; }
+.owner h2 { display: flex; align-items: center; gap: .75rem; margin-bottom: .75rem; font-size: 1.125rem; }
+.initial { width: 2.25rem; height: 2.25rem; flex: none; display: grid; place-items: center; border-radius: 50%; background: var(--accent); color: var(--on-accent); font-size: 1rem; }
+.owner ul { display: grid; gap: .75rem; }
+.tile { display: flex; align-items: center; gap: 1rem; padding: 1rem 1.25rem; border: 2px solid transparent; border-radius: 1.25rem; background: var(--card); color: inherit; text-decoration: none; box-shadow: 0 1px 2px var(--shadow); transition: border-color .12s; }
+.tile:hover { border-color: var(--accent); }
+.tile > .icon:first-child { width: 1.75rem; height: 1.75rem; color: var(--accent); }
+.tile > .icon:last-child { color: var(--quiet); }
+.tile-words { flex: 1; min-width: 0; display: grid; overflow-wrap: anywhere; }
+.badge { padding: .125rem .625rem; border-radius: 1rem; background: var(--warn-ground); color: var(--warn); font-size: .875rem; font-weight: 600; white-space: nowrap; }
+.badge.live { background: var(--accent); color: var(--on-accent); }
+
+@media (min-width: 44rem) {
+  .stage { flex-direction: row; justify-content: center; align-items: flex-start; gap: 3.5rem; padding: 2.5rem 2rem; }
+  .beside { flex: 0 1 14rem; flex-direction: column; align-items: flex-start; gap: .25rem; padding: 3rem 0 0; }
+  .beside h1 { font-size: 2rem; letter-spacing: -.02em; }
+  .phone { flex: 0 0 25rem; min-height: 50rem; padding: .75rem; border-radius: 3.75rem; background: var(--frame); box-shadow: inset 0 0 0 2px rgb(255 255 255 / 14%), 0 40px 80px -32px var(--shadow), 0 2px 6px var(--shadow); }
+  .screen { border-radius: 3rem; padding: .875rem 1.125rem 1.5rem; overflow: hidden; }
+  .bar { display: grid; grid-template-columns: 1fr auto 1fr; align-items: center; padding: 0 .875rem; font-size: .875rem; font-weight: 650; font-variant-numeric: tabular-nums; }
+  .island { width: 6rem; height: 1.75rem; border-radius: 1rem; background: #000; }
+  .signals { display: flex; justify-content: flex-end; gap: .25rem; }
+  .earlier { padding-bottom: .75rem; }
+  .screen::after { content: ''; width: 8rem; height: .3125rem; margin: 0 auto -.5rem; border-radius: 1rem; background: var(--ink); opacity: .8; }
+}
+@media (prefers-reduced-motion: reduce) { * { animation: none !important; transition: none !important; } }
+@media (prefers-contrast: more) { :root { --quiet: var(--ink); --line: var(--ink); } }
+@media (forced-colors: active) { .request, .tile, .earlier ul, .deny, .approve, .badge { border: 2px solid; } }
+`

@@ -1,0 +1,101 @@
+import type { AddressInfo } from 'node:net'
+import type { Clock } from '../clock.ts'
+import { makeApi } from './api.ts'
+import { makeCertificate } from './certificate.ts'
+import { makeEndpoints } from './endpoints.ts'
+import { makePhone } from './phone.tsx'
+import { type Policy, type PolicyInput, policySchema } from './policy.ts'
+import { openScenarios, type ScenarioInput } from './scenarios.ts'
+import { openTransactions, type Push, type PushAnswer } from './transactions.ts'
+import { openAccount, type SimulatedUser } from './users.ts'
+
+export interface SimulatorOptions {
+  /** Where both ports listen. Loopback unless told otherwise: whoever reaches the phone approves. */
+  host?: string
+  /** The API's; 0 takes a free one. */
+  port?: number
+  /** The phone's; 0 takes a free one. */
+  phonePort?: number
+  integrationKey: string
+  secretKey: string
+  users: readonly SimulatedUser[]
+  /** Judges dates and the life of a push. */
+  clock?: Clock
+  /** Phones answer by themselves. */
+  answer?: 'allow' | 'deny'
+  /** Further host names under which the phone's page may be opened. */
+  phoneHosts?: readonly string[]
+}
+
+export interface Simulator {
+  readonly apiPort: number
+  readonly phonePort: number
+  readonly phoneUrl: string
+  /** PEM: the authority that signed the API's certificate. */
+  readonly ca: string
+  /** All pushes and calls there ever were, oldest first, answered ones too. */
+  pushes(): readonly Push[]
+  /** False when it does not wait for an answer: unknown, answered, or older than a minute. */
+  answer(pushId: string, answer: PushAnswer): boolean
+  /** Adds a scenario behind those that are set; null clears them. @throws ZodError */
+  setScenario(scenario: ScenarioInput | null): void
+  /** @throws ZodError */
+  setUsers(users: readonly SimulatedUser[]): void
+  /** Changes the given settings. @throws ZodError */
+  setPolicy(change: PolicyInput): void
+  /** Tells that the clock was moved: what is past its time ends now. (While somebody waits this is noticed within 50 ms anyway.) */
+  clockMoved(): void
+  close(): Promise<void>
+}
+
+/** A Duo Auth API v2 on this machine, and the phone that answers it. Resolves when both ports listen. */
+export async function startSimulator(options: SimulatorOptions): Promise<Simulator> {
+  const { host = '127.0.0.1', port = 0, phonePort = 0, clock = Date.now, phoneHosts = [] } = options
+  let policy: Policy = policySchema.parse({ answer: options.answer ?? null })
+  const setPolicy = (change: PolicyInput) => {
+    policy = policySchema.parse({ ...policy, ...change })
+  }
+  const account = openAccount(options.users)
+  const transactions = openTransactions(account, clock, () => policy.deliver)
+  const scenarios = openScenarios()
+  const { enrolments, ...endpoints } = makeEndpoints({ account, transactions, policy: () => policy, clock })
+  const certificate = await makeCertificate(host)
+  const { integrationKey, secretKey } = options
+  const api = makeApi({ certificate, keys: { integrationKey, secretKey }, endpoints, scenarios, clock })
+  const phone = makePhone({
+    account,
+    transactions,
+    scenarios,
+    enrolments,
+    policy: () => policy,
+    setPolicy,
+    clock,
+    hosts: ['localhost', '127.0.0.1', 'phone.postern.localhost', ...phoneHosts],
+  })
+  const close = async () => {
+    transactions.close()
+    await Promise.all([api.close(), phone.close()])
+  }
+  try {
+    await api.listen({ host, port })
+    await phone.listen({ host, port: phonePort })
+  } catch (error) {
+    await close()
+    throw error
+  }
+  const boundPhonePort = (phone.server.address() as AddressInfo).port
+  const shown = host === '127.0.0.1' || host === '0.0.0.0' ? '127.0.0.1' : host
+  return {
+    apiPort: (api.server.address() as AddressInfo).port,
+    phonePort: boundPhonePort,
+    phoneUrl: `http://${shown.includes(':') ? `[${shown}]` : shown}:${boundPhonePort}`,
+    ca: certificate.ca,
+    pushes: transactions.pushes,
+    answer: transactions.answer,
+    setScenario: scenario => (scenario === null ? scenarios.clear() : scenarios.add(scenario)),
+    setUsers: account.replace,
+    setPolicy,
+    clockMoved: transactions.expire,
+    close,
+  }
+}

@@ -1,0 +1,121 @@
+import { createHash } from 'node:crypto'
+import { z } from 'zod'
+
+export const capabilities = ['auto', 'push', 'sms', 'phone', 'mobile_otp'] as const
+
+const device = z.strictObject({
+  /** `DP…` for a phone, `DH…` for a hardware token. */
+  id: z.string().regex(/^D[PH][A-Z0-9]{1,18}$/),
+  name: z.string().max(100).default(''),
+  type: z.enum(['phone', 'token']).default('phone'),
+  /** In full; clients get it masked. Empty for a tablet. */
+  number: z.string().max(40).default(''),
+  platform: z.string().max(40).default('iOS'),
+  /** `auto` is added where push or phone is there. */
+  capabilities: z.array(z.enum(capabilities)).default(['push']),
+})
+
+const user = z.strictObject({
+  username: z.string().min(1).max(1024),
+  aliases: z.array(z.string().min(1).max(1024)).max(8).default([]),
+  status: z.enum(['active', 'bypass', 'disabled', 'locked out']).default('active'),
+  /** Left out: enrolled when there is a device. */
+  enrolled: z.boolean().optional(),
+  /** The one code that this user's tokens show, always. */
+  passcode: z
+    .string()
+    .regex(/^\d{6,8}$/)
+    .default('123456'),
+  devices: z.array(device).max(100).default([]),
+})
+
+/** The users of a simulated Duo account: device ids are unique, as in Duo. */
+export const usersSchema = z
+  .array(user)
+  .max(10_000)
+  .refine(
+    users => {
+      const ids = users.flatMap(({ devices }) => devices.map(({ id }) => id))
+      return new Set(ids).size === ids.length
+    },
+    { error: 'a device id is there twice' },
+  )
+
+export type SimulatedDevice = z.infer<typeof device>
+export type SimulatedUser = z.input<typeof user>
+/** A user with the defaults filled in, Duo's id for it, and what happened to it since. */
+export type AccountUser = z.infer<typeof user> & { readonly id: string; failures: number }
+
+export type UsernameNormalization = 'simple' | 'none'
+
+const FAILURES_TO_LOCK = 10
+
+export interface Account {
+  users(): readonly AccountUser[]
+  replace(users: readonly SimulatedUser[]): void
+  add(user: SimulatedUser): AccountUser
+  /** By name or alias, without regard to case. With `simple`, `CORP\name` and `name@corp.example` are `name`. */
+  byName(name: string, normalization: UsernameNormalization): AccountUser | undefined
+  byId(id: string): AccountUser | undefined
+  byDevice(deviceId: string): { user: AccountUser; device: SimulatedDevice } | undefined
+  /** Counts an authentication. Ten failures in a row lock a user; a success forgets them. */
+  record(user: AccountUser, outcome: 'success' | 'failure'): void
+}
+
+/** @throws ZodError when the users are not what the schema says */
+export function openAccount(initial: readonly SimulatedUser[]): Account {
+  let users: AccountUser[] = []
+  const admit = (entry: z.infer<typeof user>): AccountUser => ({ ...entry, id: userId(entry.username), failures: 0 })
+  const account: Account = {
+    users: () => users,
+    replace(given) {
+      users = usersSchema.parse(given).map(admit)
+    },
+    add(given) {
+      const added = admit(user.parse(given))
+      users = [...users, added]
+      return added
+    },
+    byName(name, normalization) {
+      const key = (text: string) => normalized(text, normalization)
+      return users.find(({ username, aliases }) => [username, ...aliases].some(known => key(known) === key(name)))
+    },
+    byId: id => users.find(entry => entry.id === id),
+    byDevice(deviceId) {
+      for (const entry of users) {
+        const found = entry.devices.find(({ id }) => id === deviceId)
+        if (found) return { user: entry, device: found }
+      }
+      return undefined
+    },
+    record(entry, outcome) {
+      entry.failures = outcome === 'success' ? 0 : entry.failures + 1
+      if (entry.failures >= FAILURES_TO_LOCK) entry.status = 'locked out'
+    },
+  }
+  account.replace(initial)
+  return account
+}
+
+function normalized(name: string, normalization: UsernameNormalization): string {
+  const bare = normalization === 'simple' ? name.replace(/^[^\\]*\\/, '').replace(/@[^@]*$/, '') : name
+  return bare.toLowerCase()
+}
+
+/** Stable for a name, so that a restart does not change it. */
+function userId(username: string): string {
+  return `DU${createHash('sha256').update(username).digest('hex').toUpperCase().slice(0, 18)}`
+}
+
+export const isEnrolled = (entry: AccountUser) => entry.enrolled ?? entry.devices.length > 0
+
+/** `XXX-XXX-0100`; empty for a device without a number. */
+export function maskedNumber(number: string): string {
+  const digits = number.replace(/\D/g, '')
+  return digits === '' ? '' : `XXX-XXX-${digits.slice(-4)}`
+}
+
+export function offeredCapabilities({ capabilities: given }: SimulatedDevice): string[] {
+  const auto = given.includes('push') || given.includes('phone')
+  return [...new Set(auto ? ['auto', ...given] : given)]
+}
