@@ -48,7 +48,6 @@ async function furnish(app: FastifyInstance, config: Config, log: FastifyBaseLog
     counters: storage.counters,
     clock,
     log,
-    audit,
   })
   app.addHook('onClose', () => users.close())
   const duo =

@@ -12,14 +12,23 @@ export interface Person {
 export type FirstFactor =
   | { readonly outcome: 'accepted'; readonly person: Person }
   /** Wrong password, unknown name or disabled person: alike in content and time. `triesLeft` is null where regulation is off. */
-  | { readonly outcome: 'refused'; readonly triesLeft: number | null }
+  | {
+      readonly outcome: 'refused'
+      readonly triesLeft: number | null
+      /** For the log only: no answer may show it. `banned`: under another spelling of this person's name. */
+      readonly cause?: RefusalCause
+    }
   | { readonly outcome: 'banned'; readonly until: Milliseconds }
   /** Too many hashes wait already: nothing was counted. */
   | { readonly outcome: 'busy'; readonly retryAfterSeconds: number }
   /** The counters or the directory do not answer: not evaluated, not counted. */
   | { readonly outcome: 'unavailable' }
 
+export type RefusalCause = 'implausible' | 'unknown' | 'disabled' | 'wrong-password' | 'unusable-hash' | 'banned'
+
 export interface Users {
+  /** Why the users file on disk is not the one in use; undefined when it is. For health and status. */
+  readonly fault: string | undefined
   /** The person with this canonical name; undefined when unknown or disabled. Sync: the gate asks it on each request. */
   find(username: string): Person | undefined
   /**

@@ -1,0 +1,45 @@
+import type { Milliseconds } from '../clock.ts'
+
+/** A time for tests to move. Not the server's clock: that one may stand still, or be set. */
+export interface Timer {
+  now(): Milliseconds
+  wait(span: Milliseconds): Promise<void>
+}
+
+export interface EvenTime {
+  /** Notes how long one verification of this cost took. */
+  learn(cost: string, took: Milliseconds): void
+  /** Forgets costs that no hash has any more. */
+  keep(costs: ReadonlySet<string>): void
+  /** Ends when an answer to something that began then may leave. */
+  until(began: Milliseconds): Promise<void>
+}
+
+const MARGIN = 1.25
+const FORGET = 0.98
+// Nothing measured yet, or all hashes are very cheap: a floor over the noise of the rest of a request.
+const LEAST: Milliseconds = 100
+
+/**
+ * Makes refusals take equally long, whatever the hash (or none) behind the name. Doing the same work for everybody is not enough: a file
+ * may hold bcrypt beside argon2id, and an unknown name can have only one of them. So an answer leaves at a multiple of one step, and the
+ * step is longer than the slowest verification that this file can ask for, by what was measured here lately. Multiples, because
+ * in a rush the queue makes some answers miss the first step, and those must not show by how much.
+ */
+export function createEvenTime(timer: Timer): EvenTime {
+  const slowest = new Map<string, Milliseconds>()
+  const step = () => Math.max(LEAST, MARGIN * Math.max(0, ...slowest.values()))
+  return {
+    learn(cost, took) {
+      slowest.set(cost, Math.max(took, (slowest.get(cost) ?? 0) * FORGET))
+    },
+    keep(costs) {
+      for (const cost of slowest.keys()) if (!costs.has(cost)) slowest.delete(cost)
+    },
+    async until(began) {
+      const elapsed = timer.now() - began
+      const whole = step() * Math.max(1, Math.ceil(elapsed / step()))
+      await timer.wait(whole - elapsed)
+    },
+  }
+}

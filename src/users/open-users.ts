@@ -1,0 +1,187 @@
+import { randomBytes } from 'node:crypto'
+import { resolve } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { FastifyBaseLogger } from 'fastify'
+import { type Clock, SECOND } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
+import { createEvenTime, type Timer } from './even-time.ts'
+import { describeCost, estimate, type PasswordHash, standardHash } from './hashes.ts'
+import { isPlausibleName, isPlausiblePassword } from './names.ts'
+import { openPeople } from './people.ts'
+import { createPool, hashesAtOnce, type Place, PoolClosed, QUEUE_LENGTH } from './pool.ts'
+import { openRegulation, type Try } from './regulation.ts'
+import type { FirstFactor, RefusalCause, Users } from './users.ts'
+import type { Entry, UsersFile } from './users-file.ts'
+import { openVerifier, type Verifier } from './verify.ts'
+
+interface Parts {
+  readonly config: Config['authentication_backend']
+  readonly regulation: Config['regulation']
+  /** A connection of its own, so that a transaction of others cannot take a ban back. */
+  readonly counters: DatabaseSync
+  /** Decides about tries and bans. */
+  readonly clock: Clock
+  readonly log: FastifyBaseLogger
+  /** For tests: what verifies, and how time passes for answers. */
+  readonly verifier?: Verifier
+  readonly timer?: Timer
+}
+
+const MEASURED_AT_MOST = 8
+const SLOW = 1 * SECOND
+
+const realTimer: Timer = {
+  now: () => performance.now(),
+  wait: async span => void (await wait(span, undefined, { ref: false })),
+}
+
+/**
+ * The people of the users file, and their passwords.
+ * @throws {UsersFileRefused} when the file cannot be read or has an error
+ */
+export async function openUsers(parts: Parts): Promise<Users> {
+  const { config, log } = parts
+  const timer = parts.timer ?? realTimer
+  const verifier = parts.verifier ?? openVerifier()
+  const pool = createPool({ concurrency: hashesAtOnce(), queue: QUEUE_LENGTH }, timer.now)
+  const evenTime = createEvenTime(timer)
+  const regulation = openRegulation(parts.counters, parts.regulation, parts.clock)
+  let decoy: PasswordHash = standardHash
+  let measured = new Map<string, Promise<void>>()
+  const people = await openPeople({ ...config.file, path: resolve(config.file.path) }, log, inUse)
+
+  /** Verifies and learns how long that takes here. */
+  async function verify(hash: PasswordHash, password: string): Promise<boolean> {
+    const began = timer.now()
+    const matches = await verifier.verify(hash, password)
+    evenTime.learn(costOf(hash), timer.now() - began)
+    return matches
+  }
+
+  // One of each cost, the dearest first: refusals must be even from the first one on.
+  function inUse({ entries }: UsersFile): void {
+    const byCost = new Map<string, PasswordHash>()
+    for (const { hash } of entries.values()) if (hash) byCost.set(costOf(hash), hash)
+    if (byCost.size === 0) byCost.set(costOf(standardHash), standardHash)
+    const dearest = [...byCost].toSorted(([, a], [, b]) => estimate(b) - estimate(a)).slice(0, MEASURED_AT_MOST)
+    decoy = fake(dearest[0]?.[1] ?? standardHash)
+    measured = new Map(dearest.map(([cost, hash]) => [cost, measured.get(cost) ?? measure(hash)]))
+    evenTime.keep(new Set(byCost.keys()))
+  }
+
+  async function measure(hash: PasswordHash): Promise<void> {
+    const place = pool.admit()
+    if ('retryAfterSeconds' in place) return // passwords are being verified already, and teach the same
+    try {
+      const took = await place.run(async () => {
+        const began = timer.now()
+        await verify(fake(hash), 'measured')
+        return Math.round(timer.now() - began)
+      })
+      if (took > SLOW)
+        log.warn(`verifying a password hashed with ${describeCost(hash)} takes ${took} ms on this machine`)
+    } catch (error) {
+      if (!(error instanceof PoolClosed))
+        log.error({ err: error }, `${describeCost(hash)} cannot be verified on this machine`)
+    }
+  }
+
+  /** Whose password it is, or why it is not accepted. */
+  async function judge(
+    entry: Entry | undefined,
+    password: string,
+    counted: Try,
+    place: Place,
+  ): Promise<Entry | RefusalCause> {
+    // Everybody costs one hash: otherwise a rush would tell by its queue which names exist.
+    const mine = counted.mayBeEvaluated ? entry?.hash : undefined
+    const matches = await place.run(() => verify(mine ?? decoy, password))
+    if (entry === undefined) return 'unknown'
+    if (!counted.mayBeEvaluated) return 'banned'
+    if (mine === undefined) return 'unusable-hash'
+    if (!matches) return 'wrong-password'
+    // The file may have changed meanwhile: who is disabled by now, or has another password, does not come in.
+    const now = people.current.entries.get(entry.person.username)
+    if (now === undefined) return 'unknown'
+    if (now.disabled) return 'disabled'
+    return now.hash !== undefined && isSameHash(now.hash, mine) ? now : 'wrong-password'
+  }
+
+  return {
+    get fault() {
+      return people.fault
+    },
+
+    find(username) {
+      const entry = people.current.entries.get(username)
+      return entry === undefined || entry.disabled ? undefined : entry.person
+    },
+
+    async checkPassword(typed, password): Promise<FirstFactor> {
+      const began = timer.now()
+      if (!isPlausibleName(typed) || !isPlausiblePassword(password))
+        return { outcome: 'refused', triesLeft: null, cause: 'implausible' }
+      const { current } = people
+      const entry = current.resolve(typed)
+      const place = pool.admit()
+      if ('retryAfterSeconds' in place) return { outcome: 'busy', ...place }
+
+      const evenly = async (answer: FirstFactor): Promise<FirstFactor> => {
+        await Promise.all(measured.values())
+        await evenTime.until(began)
+        return answer
+      }
+      let counted: Try | undefined
+      try {
+        const begun = regulation.begin({ typed: current.counted(typed), person: entry?.person.username })
+        if (!('mayBeEvaluated' in begun)) {
+          place.leave()
+          return await evenly({ outcome: 'banned', until: begun.bannedUntil })
+        }
+        counted = begun
+        const judged = await judge(entry, password, counted, place)
+        if (typeof judged === 'string') {
+          if (counted.bannedUntil !== null) return await evenly({ outcome: 'banned', until: counted.bannedUntil })
+          return await evenly({ outcome: 'refused', triesLeft: counted.triesLeft, cause: judged })
+        }
+        counted.succeeded()
+        return { outcome: 'accepted', person: judged.person }
+      } catch (error) {
+        // Whatever failed, nobody is let in by it.
+        place.leave()
+        if (!(error instanceof PoolClosed)) log.error({ err: error }, 'a password could not be checked')
+        giveBack(counted)
+        return { outcome: 'unavailable' }
+      }
+    },
+
+    async close() {
+      pool.close()
+      await people.close()
+      await verifier.close()
+    },
+  }
+
+  function giveBack(counted: Try | undefined): void {
+    try {
+      counted?.givenBack()
+    } catch (error) {
+      log.error({ err: error }, 'a try at a password that was not evaluated stays counted')
+    }
+  }
+}
+
+/** Same cost, and nobody's: the key is random, so that no password fits. */
+function fake(hash: PasswordHash): PasswordHash {
+  if (hash.algorithm === 'bcrypt' || hash.algorithm === 'sha-crypt')
+    return { ...hash, key: randomBytes(hash.key.length).toString('hex').slice(0, hash.key.length) }
+  return { ...hash, salt: randomBytes(hash.salt.length), key: randomBytes(hash.key.length) }
+}
+
+const costOf = (hash: PasswordHash): string => `${describeCost(hash)}, ${hash.key.length} bytes`
+
+const isSameHash = (a: PasswordHash, b: PasswordHash): boolean =>
+  costOf(a) === costOf(b) &&
+  Buffer.from(a.key).equals(Buffer.from(b.key)) &&
+  Buffer.from(a.salt).equals(Buffer.from(b.salt))

@@ -1,0 +1,89 @@
+import { type FSWatcher, watch } from 'node:fs'
+import { realpath, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { type Milliseconds, SECOND } from '../clock.ts'
+
+export interface FileWatch {
+  close(): Promise<void>
+}
+
+// Some writers take several steps; waiting for quiet reads their last one. Under constant writing it is read all the same.
+const QUIET: Milliseconds = 50
+const AT_MOST: Milliseconds = 500
+// Folders that are mounted over a network, or by some container engines, send no events.
+const LOOK_AGAIN: Milliseconds = 5 * SECOND
+
+/**
+ * Calls `changed` after the file at this path became another one: written, cut, deleted, moved over, or reached through another link. One
+ * call at a time; a change during a call leads to one more. The file itself and the folders of each name of it are watched, since
+ * a name changes in its folder and a content in its file.
+ */
+export function watchFile(path: string, changed: () => Promise<void>): FileWatch {
+  let watchers: FSWatcher[] = []
+  let closed = false
+  let quiet: NodeJS.Timeout | undefined
+  let dirtySince: Milliseconds | undefined
+  let state = 'unknown'
+  let work = Promise.resolve()
+
+  function touched(): void {
+    if (closed) return
+    const now = performance.now()
+    dirtySince ??= now
+    clearTimeout(quiet)
+    const wait = Math.max(0, Math.min(QUIET, dirtySince + AT_MOST - now))
+    quiet = setTimeout(() => {
+      dirtySince = undefined
+      look()
+    }, wait)
+    quiet.unref()
+  }
+
+  function look(): void {
+    work = work.then(async () => {
+      if (closed) return
+      await rewatch() // before the look: what changes after it is an event
+      const before = state
+      state = await stateOf(path)
+      if (state !== before && !closed) await changed()
+    })
+  }
+
+  async function rewatch(): Promise<void> {
+    const real = await realpath(path).catch(() => path)
+    if (closed) return
+    const old = watchers
+    watchers = [...new Set([dirname(path), dirname(real), real])].flatMap(place => {
+      try {
+        return [watch(place, { persistent: false }, touched).on('error', touched)]
+      } catch {
+        return [] // it is not there now, or there are no watches left: the timer below still looks
+      }
+    })
+    for (const watcher of old) watcher.close()
+  }
+
+  const timer = setInterval(look, LOOK_AGAIN)
+  timer.unref()
+  look()
+
+  return {
+    async close() {
+      closed = true
+      clearTimeout(quiet)
+      clearInterval(timer)
+      await work
+      for (const watcher of watchers) watcher.close()
+    },
+  }
+}
+
+/** Changes whenever the file does, its rights included. */
+async function stateOf(path: string): Promise<string> {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs, mode } = await stat(path, { bigint: true })
+    return [dev, ino, size, mtimeNs, ctimeNs, mode].join(' ')
+  } catch (error) {
+    return error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'
+  }
+}
