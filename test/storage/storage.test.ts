@@ -1,0 +1,226 @@
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { pino } from 'pino'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { whenFree } from '../../src/storage/busy.ts'
+import { openStorage } from '../../src/storage/open-storage.ts'
+import type { Storage } from '../../src/storage/storage.ts'
+import { StorageProblem } from '../../src/storage/storage-problem.ts'
+import { node, start, temporaryFolder } from '../support/process.ts'
+
+const log = pino({ level: 'silent' })
+const open = async (path: string): Promise<Storage> => {
+  const storage = await openStorage({ encryption_key: 'k'.repeat(20), local: { path } }, { log, clock: Date.now })
+  onTestFinished(() => storage.close())
+  return storage
+}
+const newFile = () => join(temporaryFolder(), 'db.sqlite3')
+
+async function refusal(path: string): Promise<StorageProblem> {
+  const outcome = await open(path).catch((error: unknown) => error)
+  if (!(outcome instanceof StorageProblem)) throw new Error(`expected a StorageProblem, got ${outcome}`)
+  expect(outcome.mend).not.toBe('')
+  return outcome
+}
+
+/** A file that another program made. */
+function foreignFile(statements: string): string {
+  const path = newFile()
+  const database = new DatabaseSync(path)
+  database.exec(statements)
+  database.close()
+  return path
+}
+
+describe(openStorage, () => {
+  it('makes the file for its owner only, write-ahead log included', async () => {
+    const path = newFile()
+    await open(path)
+    for (const file of [path, `${path}-wal`, `${path}-shm`]) expect(statSync(file).mode & 0o777).toBe(0o600)
+  })
+
+  it('takes a file that others could read away from them', async () => {
+    const path = newFile()
+    await (await open(path)).close()
+    chmodSync(path, 0o644)
+    await open(path)
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+  })
+
+  it('keeps what was written, in another process too, and holds commits until they are on the disk', async () => {
+    const path = newFile()
+    const first = await open(path)
+    await first.records
+      .insertInto('postern_preferences')
+      .values({ username: 'alice', second_factor_method: 'mobile_push' })
+      .execute()
+    await first.close()
+    const second = await open(path)
+    expect(await second.records.selectFrom('postern_preferences').select('username').execute()).toEqual([
+      { username: 'alice' },
+    ])
+    for (const database of [second.sessions, second.counters]) {
+      expect(database.prepare('PRAGMA synchronous').get()?.synchronous).toBe(2)
+      expect(database.prepare('PRAGMA foreign_keys').get()?.foreign_keys).toBe(1)
+    }
+  })
+
+  it('says which folder is missing, and makes none', async () => {
+    const folder = join(temporaryFolder(), 'missing')
+    const { message, mend } = await refusal(join(folder, 'db.sqlite3'))
+    expect(message).toContain(folder)
+    expect(mend).toContain('storage.local.path')
+    expect(existsSync(folder)).toBe(false)
+  })
+
+  it('refuses a folder in place of the file', async () => {
+    const path = newFile()
+    mkdirSync(path)
+    expect((await refusal(path)).reason).toBe('storage-denied')
+  })
+
+  it.skipIf(process.getuid?.() === 0)('refuses a file that it may not write', async () => {
+    const path = newFile()
+    writeFileSync(path, '', { mode: 0o400 })
+    expect((await refusal(path)).reason).toBe('storage-denied')
+  })
+
+  it.each([
+    ['a text file', () => Buffer.from('# users\nusers: {}\n')],
+    ['zeros', () => Buffer.alloc(8192)],
+    ['fewer bytes than a header has', () => Buffer.from('SQLite')],
+    [
+      'a header with garbage behind it',
+      () => Buffer.concat([Buffer.from('SQLite format 3\0'), Buffer.alloc(8000, 0xa5)]),
+    ],
+  ])('refuses %s, and leaves it as it is', async (_what, content) => {
+    const path = newFile()
+    writeFileSync(path, content(), { mode: 0o600 })
+    expect((await refusal(path)).reason).toBe('storage-broken')
+    expect(readFileSync(path)).toEqual(content())
+    expect(existsSync(`${path}-wal`)).toBe(false)
+  })
+
+  it('refuses its own file when pages of it are gone, and never begins anew in its place', async () => {
+    const path = newFile()
+    const storage = await open(path)
+    await storage.close()
+    const whole = readFileSync(path)
+    writeFileSync(path, whole.subarray(0, 4096))
+    expect((await refusal(path)).reason).toBe('storage-broken')
+    expect(readFileSync(path)).toEqual(whole.subarray(0, 4096))
+  })
+
+  it('refuses a file of Authelia with the mend, and changes nothing in it', async () => {
+    const path = foreignFile('CREATE TABLE migrations (id INTEGER); CREATE TABLE authentication_logs (id INTEGER)')
+    const before = readFileSync(path)
+    const { reason, mend } = await refusal(path)
+    expect(reason).toBe('storage-authelia')
+    expect(mend).toContain('storage.local.path')
+    expect(readFileSync(path)).toEqual(before)
+  })
+
+  it('refuses a file of any other program', async () => {
+    expect((await refusal(foreignFile('CREATE TABLE notes (id INTEGER)'))).message).toContain('notes')
+  })
+
+  it('refuses a file that a newer Postern has migrated, and names the migration', async () => {
+    const path = newFile()
+    const storage = await open(path)
+    storage.sessions.exec("INSERT INTO postern_migrations VALUES ('0999-tomorrow', '2030-01-01T00:00:00.000Z')")
+    await storage.close()
+    const { reason, message } = await refusal(path)
+    expect(reason).toBe('storage-newer')
+    expect(message).toContain('0999-tomorrow')
+  })
+
+  it('lets two processes open a new file at once', async () => {
+    const path = newFile()
+    const script = `
+      import { openStorage } from ${JSON.stringify(join(import.meta.dirname, '../../src/storage/open-storage.ts'))}
+      const storage = await openStorage({ encryption_key: '', local: { path: ${JSON.stringify(path)} } }, { log: console, clock: Date.now })
+      await storage.records.selectFrom('postern_pushes').selectAll().execute()
+      await storage.close()`
+    const processes = Array.from({ length: 3 }, () => start(node, ['--input-type=module-typescript', '-e', script]))
+    await open(path)
+    for (const { exit, output } of processes) expect(await exit, output()).toBe(0)
+  })
+
+  it('is whole or not there when a migration is cut off', async () => {
+    const path = newFile()
+    await (await open(path)).close()
+    const copy = newFile()
+    copyFileSync(path, copy)
+    // A table that the migration makes stands in its way: it fails in the middle.
+    const database = new DatabaseSync(copy)
+    database.exec('DELETE FROM postern_migrations; DROP TABLE postern_sessions')
+    database.close()
+    await refusal(copy)
+    const after = new DatabaseSync(copy)
+    onTestFinished(() => after.close())
+    expect(after.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'postern_sessions'").get()).toBeUndefined()
+  })
+})
+
+describe('transactions of the records', () => {
+  it('take turns, also when they read before they write', async () => {
+    const { records } = await open(newFile())
+    await records
+      .insertInto('postern_push_guard')
+      .values({ username: 'alice', denials: 0, not_before: 0, locked_until: 0 })
+      .execute()
+    await Promise.all(
+      Array.from({ length: 20 }, () =>
+        records.transaction().execute(async transaction => {
+          const { denials } = await transaction
+            .selectFrom('postern_push_guard')
+            .select('denials')
+            .executeTakeFirstOrThrow()
+          await new Promise(resolve => setImmediate(resolve))
+          await transaction
+            .updateTable('postern_push_guard')
+            .set({ denials: denials + 1 })
+            .execute()
+        }),
+      ),
+    )
+    expect(await records.selectFrom('postern_push_guard').select('denials').execute()).toEqual([{ denials: 20 }])
+  })
+
+  it('roll back whole', async () => {
+    const { records } = await open(newFile())
+    const values = { username: 'alice', second_factor_method: null }
+    await expect(
+      records.transaction().execute(async transaction => {
+        await transaction.insertInto('postern_preferences').values(values).execute()
+        throw new Error('no')
+      }),
+    ).rejects.toThrow('no')
+    expect(await records.selectFrom('postern_preferences').selectAll().execute()).toEqual([])
+  })
+})
+
+describe(whenFree, () => {
+  it('waits for a writer in the same process without holding up the event loop that the writer needs', async () => {
+    const { records, counters } = await open(newFile())
+    let waited = false
+    await records.transaction().execute(async transaction => {
+      await transaction
+        .insertInto('postern_preferences')
+        .values({ username: 'alice', second_factor_method: null })
+        .execute()
+      void whenFree(() => counters.exec("INSERT INTO postern_preferences VALUES ('bob', NULL)")).then(() => {
+        waited = true
+      })
+      await new Promise(resolve => setTimeout(resolve, 30))
+      expect(waited).toBe(false)
+    })
+    await expect.poll(() => waited).toBe(true)
+  })
+
+  it('passes on at once what is not a matter of waiting', async () => {
+    const { counters } = await open(newFile())
+    await expect(whenFree(() => counters.exec('INSERT INTO nowhere VALUES (1)'))).rejects.toThrow('no such table')
+  })
+})
