@@ -85,7 +85,11 @@ function expectationOf(wrapped: unknown): string {
   if (schema instanceof z.ZodBoolean) return 'true or false'
   if (schema instanceof z.ZodNumber) return 'a whole number'
   if (schema instanceof z.ZodArray) return `a list, each entry ${expectationOf(schema.def.element)}`
-  if (schema instanceof z.ZodObject || schema instanceof z.ZodRecord) return 'a map of keys and values'
+  if (schema instanceof z.ZodObject) {
+    const needed = Object.entries(schema.shape).flatMap(([name, value]) => (bare(value).required ? [name] : []))
+    return needed.length > 0 ? `a map with ${needed.join(', ')}` : 'a map of keys and values'
+  }
+  if (schema instanceof z.ZodRecord) return 'a map of keys and values'
   return 'a text'
 }
 

@@ -18,13 +18,21 @@ export function schemaProblems(
   document: ParsedDocument,
   secretKeys: SecretKeys,
 ): Problem[] {
-  return error.issues.flatMap(top => {
-    const issue = narrowed(top)
+  const issues = error.issues.map(narrowed)
+  const misspelt = new Set(
+    issues.flatMap(({ path, ...issue }) =>
+      issue.code === 'unrecognized_keys'
+        ? issue.keys.map(key => dotted([...path, nearest(key, keysAt(schema, path)) ?? key]))
+        : [],
+    ),
+  )
+  return issues.flatMap(issue => {
     if (issue.code === 'unrecognized_keys')
       return issue.keys.map(key => unknownKey(schema, document, [...issue.path, key]))
     const value = valueAt(document.value, issue.path)
     const missing = value === undefined
-    const place = document.locate(missing ? issue.path.slice(0, -1) : issue.path, missing ? 'key' : 'value')
+    if (missing && misspelt.has(dotted(issue.path))) return [] // it is there, under the name that is told
+    const place = document.locate(issue.path, missing ? 'key' : 'value')
     const expected = issue.code === 'custom' && issue.message ? issue.message : expectedAt(schema, issue.path)
     return [
       {

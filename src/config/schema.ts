@@ -1,44 +1,33 @@
 import { z } from 'zod'
 import { MINUTE, type Milliseconds } from '../clock.ts'
-import { parseDuration } from './duration.ts'
+import { address, cookieName, duration, name, oneOrMany, trustedProxy, webUrl } from './notations.ts'
+
+export type { ListenAddress } from './notations.ts'
 
 // Keys are named as in the file (Authelia's names), so that an error, the documentation and the code use one name.
-// Checks that need two keys at once (a portal inside its cookie domain, a rule that no cookie covers) are in rules.ts.
+// Checks that need two keys at once (a portal inside its cookie domain, a rule that no cookie covers) are in checks/.
 
-const duration = z.union([z.string(), z.number()]).transform((value, context): Milliseconds => {
-  const parsed = parseDuration(value)
-  if (parsed !== undefined) return parsed
-  context.addIssue({ code: 'custom', message: 'a duration such as 30s, 5m, 1h, 1M, "5 minutes" or bare seconds' })
-  return z.NEVER
-})
-
-const oneOrMany = <T extends z.ZodType>(item: T) =>
-  z.union([item, z.array(item)]).transform(value => (Array.isArray(value) ? value : [value]))
-
-/** `tcp://[host]:port/`, or `unix:///path`. */
-export type ListenAddress = { kind: 'tcp'; host: string; port: number } | { kind: 'unix'; path: string }
-
-const address = z.string().transform((value, context): ListenAddress => {
-  const unix = /^unix:\/\/(\/[^?#]+)$/.exec(value)
-  if (unix?.[1]) return { kind: 'unix', path: unix[1] }
-  const tcp = /^tcp[46]?:\/\/(\[[0-9a-fA-F:.]+\]|[^:/[\]]*)(?::(\d{1,5}))?\/?$/.exec(value)
-  const port = tcp?.[2] === undefined ? 9091 : Number(tcp[2])
-  if (tcp && port <= 65_535) return { kind: 'tcp', host: (tcp[1] ?? '').replace(/^\[|\]$/g, ''), port }
-  context.addIssue({ code: 'custom', message: 'an address such as tcp://:9091/ or unix:///run/postern.sock' })
-  return z.NEVER
-})
+/** Values that nothing ever shows, and that may come from a file named by an environment variable. */
+export const secretKeys = [
+  'session.secret',
+  'storage.encryption_key',
+  'duo_api.integration_key',
+  'duo_api.secret_key',
+] as const
 
 export const policies = ['bypass', 'one_factor', 'two_factor', 'deny'] as const
 export type Policy = (typeof policies)[number]
 
 const sameSite = z.enum(['lax', 'strict', 'none'])
-const rememberMe = z.union([z.literal([-1, '-1']).transform(() => null), duration])
+const rememberMe = z
+  .union([z.literal([-1, '-1']).transform(() => null), duration])
+  .meta({ expected: 'a duration such as 1M, or -1 for never' })
 
 const cookie = z.strictObject({
-  domain: z.string().min(1),
-  authelia_url: z.url({ protocol: /^https?$/ }),
-  default_redirection_url: z.url({ protocol: /^https?$/ }).optional(),
-  name: z.string().min(1).optional(),
+  domain: name,
+  authelia_url: webUrl,
+  default_redirection_url: webUrl.optional(),
+  name: cookieName.optional(),
   same_site: sameSite.optional(),
   inactivity: duration.optional(),
   expiration: duration.optional(),
@@ -48,7 +37,7 @@ const cookie = z.strictObject({
 const session = z
   .strictObject({
     secret: z.string().min(32),
-    name: z.string().min(1).default('authelia_session'),
+    name: cookieName.default('authelia_session'),
     same_site: sameSite.default('lax'),
     inactivity: duration.default(5 * MINUTE),
     expiration: duration.default(60 * MINUTE),
@@ -57,20 +46,26 @@ const session = z
   })
   .transform(({ cookies, secret, ...defaults }) => ({
     secret,
-    cookies: cookies.map(entry => ({
-      ...defaults,
-      ...Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== undefined)),
-      domain: entry.domain.toLowerCase(),
-      authelia_url: entry.authelia_url.replace(/\/$/, ''),
-      default_redirection_url: entry.default_redirection_url,
-    })) as readonly CookieDomain[],
+    cookies: cookies.map(
+      (entry): CookieDomain => ({
+        domain: entry.domain.toLowerCase(),
+        // Host in lower case, no default port, no final slash. A path is refused in checks/cookie-domains.ts.
+        authelia_url: new URL(entry.authelia_url).origin,
+        default_redirection_url: entry.default_redirection_url,
+        name: entry.name ?? defaults.name,
+        same_site: entry.same_site ?? defaults.same_site,
+        inactivity: entry.inactivity ?? defaults.inactivity,
+        expiration: entry.expiration ?? defaults.expiration,
+        remember_me: entry.remember_me === undefined ? defaults.remember_me : entry.remember_me,
+      }),
+    ),
   }))
 
 /** One entry of `session.cookies`, with the defaults of `session` filled in. */
 export interface CookieDomain {
   /** Bare and lower case, without a leading dot: `example.com`. */
   readonly domain: string
-  /** The portal, without a final slash: `https://auth.example.com`, or with a path. */
+  /** The portal, without a final slash: `https://auth.example.com`. */
   readonly authelia_url: string
   readonly default_redirection_url: string | undefined
   /** Name of the cookie. */
@@ -82,7 +77,7 @@ export interface CookieDomain {
   readonly remember_me: Milliseconds | null
 }
 
-const rule = z.strictObject({ domain: oneOrMany(z.string().min(1)), policy: z.enum(policies) })
+const rule = z.strictObject({ domain: oneOrMany(name), policy: z.enum(policies) })
 
 export const configSchema = z.strictObject({
   theme: z.enum(['light', 'dark', 'auto', 'grey', 'oled']).default('auto'),
@@ -90,24 +85,25 @@ export const configSchema = z.strictObject({
     .strictObject({
       address: address.prefault('tcp://:9091/'),
       /** CIDRs, or `unix` for the peer of a unix socket. */
-      trusted_proxies: z.array(z.string()).default(['127.0.0.0/8', '::1/128']),
+      trusted_proxies: z.array(trustedProxy).default(['127.0.0.0/8', '::1/128']),
     })
     .prefault({}),
   log: z
     .strictObject({
       level: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
       format: z.enum(['text', 'json']).default('text'),
-      file_path: z.string().optional(),
+      file_path: name.optional(),
       keep_stdout: z.boolean().default(false),
     })
     .prefault({}),
   authentication_backend: z.strictObject({
-    refresh_interval: z.union([z.enum(['always', 'disable']), duration]).default('always'),
-    password_reset: z
-      .strictObject({ disable: z.boolean().default(false), custom_url: z.url().optional() })
-      .prefault({}),
+    refresh_interval: z
+      .union([z.enum(['always', 'disable']), duration])
+      .default('always')
+      .meta({ expected: 'always, disable or a duration such as 5m' }),
+    password_reset: z.strictObject({ disable: z.boolean().default(false), custom_url: webUrl.optional() }).prefault({}),
     file: z.strictObject({
-      path: z.string().min(1),
+      path: name,
       watch: z.boolean().default(true),
       search: z
         .strictObject({ email: z.boolean().default(false), case_insensitive: z.boolean().default(false) })
@@ -118,14 +114,14 @@ export const configSchema = z.strictObject({
   regulation: z
     .strictObject({
       modes: z.array(z.enum(['user'])).default(['user']),
-      max_retries: z.int().min(0).default(3),
+      max_retries: z.int().min(0).max(1000).default(3),
       find_time: duration.default(2 * MINUTE),
       ban_time: duration.default(5 * MINUTE),
     })
     .prefault({}),
   storage: z.strictObject({
     encryption_key: z.string().min(20),
-    local: z.strictObject({ path: z.string().min(1) }),
+    local: z.strictObject({ path: name }),
   }),
   access_control: z
     .strictObject({ default_policy: z.enum(policies).default('deny'), rules: z.array(rule).default([]) })
@@ -133,36 +129,43 @@ export const configSchema = z.strictObject({
   duo_api: z
     .strictObject({
       disable: z.boolean().default(false),
+      // Which of the three is missing, and their shapes, is told by checks/duo-keys.ts.
       /** May carry a port, which is not signed. */
-      hostname: z.string(),
-      integration_key: z.string(),
-      secret_key: z.string(),
+      hostname: z.string().default(''),
+      integration_key: z.string().default(''),
+      secret_key: z.string().default(''),
       enable_self_enrollment: z.boolean().default(false),
       /** PEM file to trust instead of Duo's pinned roots. */
-      ca_file: z.string().optional(),
+      ca_file: name.optional(),
     })
+    // As in Authelia: a section without any of the three is one that is switched off.
+    .transform(duo => ({
+      ...duo,
+      disable: duo.disable || `${duo.hostname}${duo.integration_key}${duo.secret_key}` === '',
+    }))
     .optional(),
   portal: z
     .strictObject({
-      name: z.string().min(1).max(60).default('Postern'),
-      /** `#rrggbb`; made readable for both themes. */
+      name: name.max(60).default('Postern'),
+      /** Made readable for both themes. */
       accent: z
         .string()
         .regex(/^#[0-9a-fA-F]{6}$/)
+        .meta({ expected: 'a colour such as #2f6f6a, in quotes' })
         .optional(),
       links: z
-        .array(z.strictObject({ name: z.string(), url: z.url() }))
+        .array(z.strictObject({ name: name.max(60), url: webUrl }))
         .max(4)
         .default([]),
       help: z
         .strictObject({
-          text: z.string().max(200).optional(),
-          url: z.url().optional(),
-          email: z.email().optional(),
-          phone: z.string().optional(),
+          text: name.max(200).optional(),
+          url: webUrl.optional(),
+          email: z.email().meta({ expected: 'a mail address' }).optional(),
+          phone: name.max(60).optional(),
         })
         .prefault({}),
-      sites: z.array(z.strictObject({ name: z.string(), url: z.url() })).default([]),
+      sites: z.array(z.strictObject({ name: name.max(60), url: webUrl })).default([]),
     })
     .prefault({}),
 })

@@ -1,0 +1,106 @@
+import type { ParsedDocument } from './document.ts'
+import { dotted, type Problem } from './problem.ts'
+
+interface Foreign {
+  readonly severity: Problem['severity']
+  readonly message: string
+}
+
+const ignored = (message: string): Foreign => ({ severity: 'warning', message: `Ignored: ${message}` })
+const refused = (message: string): Foreign => ({ severity: 'error', message })
+const criterion = (what: string) =>
+  refused(
+    `This version cannot judge by ${what}, and a rule without it would let more through. Take the rule out, or write it with domain and policy alone.`,
+  )
+
+const noDirectory = 'This version reads users from authentication_backend.file only.'
+const plainHttp = 'Postern speaks plain HTTP to the proxy beside it. Take this out, and let the proxy end TLS.'
+
+/**
+ * Keys that Authelia has and Postern does not, by pattern. What can be left out without letting more through is ignored with a warning;
+ * what limits access, or says where data lives, is an error. Everything else that is unknown is an error of the schema's.
+ */
+const foreignKeys: Record<string, Foreign> = {
+  // Nothing of these lets anybody in, or keeps anybody out, at the gate.
+  default_2fa_method: ignored('Duo push is the only second factor.'),
+  totp: ignored('one-time passwords are not part of Postern; Duo is its second factor.'),
+  webauthn: ignored('security keys are not part of Postern; Duo is its second factor.'),
+  notifier: ignored('Postern sends no mail.'),
+  telemetry: ignored('this version has no metrics.'),
+  ntp: ignored('Postern compares its clock with Duo’s answers.'),
+  identity_providers: ignored('Postern is no OpenID Connect provider; apps that log in by it will not work.'),
+  identity_validation: ignored('Postern sends no mail that would have to be confirmed.'),
+  password_policy: ignored('Postern sets no passwords.'),
+  privacy_policy: ignored('the portal has no privacy policy yet; portal.links can link to it.'),
+  certificates_directory: ignored('Duo’s certificates are checked against Duo’s own roots, or duo_api.ca_file.'),
+  definitions: ignored('nothing refers to it: rules by network or attribute are not built yet.'),
+  'access_control.networks': ignored('nothing refers to it: rules by network are not built yet.'),
+  'server.asset_path': ignored('the portal’s look is set by portal.name and portal.accent.'),
+  'server.headers': ignored('the portal has its own Content-Security-Policy, which is stricter.'),
+  'server.buffers': ignored('Postern has limits of its own.'),
+  'server.timeouts': ignored('Postern has deadlines of its own.'),
+  'server.disable_healthcheck': ignored('/api/health is always there.'),
+  'server.endpoints': ignored('Postern’s endpoints, and the limits on them, are fixed.'),
+  'authentication_backend.password_change': ignored('Postern changes no passwords.'),
+  'authentication_backend.file.password': ignored(
+    'it concerns new hashes only; every algorithm that Authelia writes is verified.',
+  ),
+  'authentication_backend.file.extra_attributes': ignored('nothing refers to extra attributes.'),
+
+  // To ignore these would serve in the clear, look in the wrong place, or forget whom a limit kept out.
+  'server.tls': refused(plainHttp),
+  'server.path': refused('A path is not supported; serve the portal on a host of its own.'),
+  'server.host': refused('Give it as server.address, such as tcp://127.0.0.1:9091/.'),
+  'server.port': refused('Give it as server.address, such as tcp://:9091/.'),
+  host: refused('Give it as server.address, such as tcp://127.0.0.1:9091/.'),
+  port: refused('Give it as server.address, such as tcp://:9091/.'),
+  'authentication_backend.ldap': refused(`${noDirectory} LDAP is not built yet.`),
+  'session.redis': refused('This version keeps sessions in the file of storage.local. Redis is not built yet.'),
+  'session.domain': refused('Give it as session.cookies: a list, each entry with domain and authelia_url.'),
+  'session.remember_me_duration': refused('Its name is session.remember_me.'),
+  'storage.mysql': refused('MySQL is not supported; give storage.local.path.'),
+  'storage.postgres': refused(
+    'This version keeps its records in the file of storage.local. PostgreSQL is not built yet.',
+  ),
+  'access_control.rules[].domain_regex': criterion('domain_regex'),
+  'access_control.rules[].subject': criterion('user or group'),
+  'access_control.rules[].networks': criterion('network'),
+  'access_control.rules[].methods': criterion('method'),
+  'access_control.rules[].resources': criterion('path'),
+  'access_control.rules[].query': criterion('query'),
+}
+
+/** The same for an environment variable, by its name without the prefix: `SESSION_REDIS_PASSWORD`. */
+export function foreignVariable(name: string): Foreign | undefined {
+  const key = Object.keys(foreignKeys).find(pattern => {
+    const start = pattern.replaceAll('.', '_').toUpperCase()
+    return name === start || name.startsWith(`${start}_`)
+  })
+  return key === undefined ? undefined : foreignKeys[key]
+}
+
+/**
+ * The value without the keys that only Authelia has, and what is to be said about them. A key without a value (`rules:`) counts as not given;
+ * every default is the strict one.
+ */
+export function withoutForeignKeys(document: ParsedDocument): { value: unknown; problems: Problem[] } {
+  const problems: Problem[] = []
+  const copy = (value: unknown, path: readonly PropertyKey[]): unknown => {
+    if (Array.isArray(value)) return value.map((item, index) => copy(item, [...path, index]))
+    if (typeof value !== 'object' || value === null) return value
+    const kept: Record<string, unknown> = Object.create(null)
+    for (const [key, item] of Object.entries(value)) {
+      const here = [...path, key]
+      const pattern = here
+        .map(part => (typeof part === 'number' ? '[]' : `.${String(part)}`))
+        .join('')
+        .slice(1)
+      const foreign = Object.hasOwn(foreignKeys, pattern) ? foreignKeys[pattern] : undefined
+      if (foreign === undefined) {
+        if (item !== null) kept[key] = copy(item, here)
+      } else problems.push({ ...foreign, ...document.locate(here, 'key'), key: dotted(here) })
+    }
+    return kept
+  }
+  return { value: copy(document.value, []), problems }
+}

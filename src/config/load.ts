@@ -1,0 +1,58 @@
+import { withoutForeignKeys } from './authelia-keys.ts'
+import { checkAccessRules } from './checks/access-rules.ts'
+import { checkCookieDomains } from './checks/cookie-domains.ts'
+import { checkDuoKeys } from './checks/duo-keys.ts'
+import { createReport } from './checks/report.ts'
+import { checkSecrets, isPlaceholder } from './checks/secrets.ts'
+import { parseDocument } from './document.ts'
+import { withEnvironment } from './environment.ts'
+import { inOrder, type Problem } from './problem.ts'
+import { readBounded, UnreadableFile } from './read.ts'
+import { type Config, configSchema, secretKeys } from './schema.ts'
+import { schemaProblems } from './schema-problems.ts'
+
+const SIZE_LIMIT_BYTES = 1024 * 1024
+
+export type Loaded =
+  | { readonly ok: true; readonly config: Config; readonly warnings: Problem[] }
+  /** Errors and warnings, in the order of the file; one error at least. */
+  | { readonly ok: false; readonly problems: Problem[] }
+
+/**
+ * The configuration of this file and environment, or everything that is wrong with it at once. Never throws for what a file or variable may hold;
+ * no message carries a secret.
+ */
+export async function loadConfig(file: string, env: NodeJS.ProcessEnv): Promise<Loaded> {
+  let bytes: Buffer
+  try {
+    bytes = await readBounded(file, SIZE_LIMIT_BYTES)
+  } catch (error) {
+    if (!(error instanceof UnreadableFile)) throw error
+    return {
+      ok: false,
+      problems: [
+        { severity: 'error', file, line: 0, column: 0, key: '', message: `The configuration file ${error.message}.` },
+      ],
+    }
+  }
+  const parsed = parseDocument(bytes, file)
+  if (!parsed.ok) return parsed
+  const own = withoutForeignKeys(parsed)
+  const overlaid = await withEnvironment({ value: own.value, locate: parsed.locate }, env, isPlaceholder)
+  const { document } = overlaid
+  const report = createReport(document)
+  checkCookieDomains(report)
+  checkAccessRules(report)
+  checkDuoKeys(report, isPlaceholder)
+  checkSecrets(report)
+  const checked = configSchema.safeParse(document.value)
+  const problems = inOrder([
+    ...own.problems,
+    ...overlaid.problems,
+    ...report.problems,
+    ...(checked.success ? [] : schemaProblems(checked.error, configSchema, document, secretKeys)),
+  ])
+  return checked.success && problems.every(({ severity }) => severity === 'warning')
+    ? { ok: true, config: checked.data, warnings: problems }
+    : { ok: false, problems }
+}

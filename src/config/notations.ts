@@ -1,0 +1,100 @@
+import { isIP } from 'node:net'
+import { z } from 'zod'
+import { DAY, type Milliseconds } from '../clock.ts'
+import { parseDuration } from './duration.ts'
+
+// Building stones of the schema: each takes one notation of the file and gives plain data. `expected` is what an error and the documentation say.
+
+const DURATION_AT_MOST = 10 * 365 * DAY
+const durationWords = 'a duration such as 30s, 5m, 1h, 1M, 5 minutes or bare seconds'
+
+/** More than nothing, ten years at most. */
+export const duration = z
+  .union([z.string(), z.number()])
+  .transform((value, context): Milliseconds => {
+    const parsed = parseDuration(value)
+    if (parsed !== undefined && parsed > 0 && parsed <= DURATION_AT_MOST) return parsed
+    context.addIssue({
+      code: 'custom',
+      message: parsed === undefined ? durationWords : 'a duration of more than nothing and at most ten years',
+    })
+    return z.NEVER
+  })
+  .meta({ expected: durationWords })
+
+export const oneOrMany = <T extends z.ZodType>(item: T) =>
+  z.union([item, z.array(item)]).transform(value => (Array.isArray(value) ? value : [value]))
+
+/** `tcp://[host]:port/`, or `unix:///path`. */
+export type ListenAddress = { kind: 'tcp'; host: string; port: number } | { kind: 'unix'; path: string }
+
+const addressWords = 'an address such as tcp://:9091/ or unix:///run/postern.sock'
+
+export const address = z
+  .string()
+  .transform((value, context): ListenAddress => {
+    const parsed = parseAddress(value)
+    if (typeof parsed !== 'string') return parsed
+    context.addIssue({ code: 'custom', message: parsed })
+    return z.NEVER
+  })
+  .meta({ expected: addressWords })
+
+/** The address, or what was expected in its place. */
+function parseAddress(value: string): ListenAddress | string {
+  const unix = /^unix:\/\/(\/[^?#]+)$/.exec(value)?.[1]
+  if (unix !== undefined) return { kind: 'unix', path: unix }
+  if (/^unix:\/\/\/[^?#]+\?/.test(value)) return `${addressWords}; options after a ? are not supported`
+  if (/^fd:/.test(value)) return `${addressWords}; file descriptors are not supported`
+  const [, scheme, host = '', digits, path] =
+    /^(tcp[46]?):\/\/(\[[0-9a-fA-F:.]*\]|[^:/?#[\]@]*)(?::(\d*))?(.*)$/.exec(value) ?? []
+  if (scheme === undefined) return addressWords
+  if (path !== '' && path !== '/')
+    return `${addressWords}; a path is not supported, serve the portal on a host of its own`
+  const port = digits === undefined ? 9091 : Number(digits)
+  if (digits === '' || port > 65_535) return `${addressWords}, with a port from 0 to 65535`
+  const bare = host.replace(/^\[|\]$/g, '')
+  const known =
+    bare === '' || isIP(bare) !== 0 || /^(?!\d+(?:\.\d+)*$)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(bare)
+  return known && (isIP(bare) === 6) === host.startsWith('[') ? { kind: 'tcp', host: bare, port } : addressWords
+}
+
+const proxyWords = 'an address or range such as 10.1.2.3 or 172.18.0.0/16, or unix'
+
+/** One entry of `server.trusted_proxies`: an address, a CIDR that is not half of the Internet, or `unix`. */
+export const trustedProxy = z
+  .string()
+  .superRefine((entry, context) => {
+    const wrong = trustedProxyFault(entry)
+    if (wrong !== undefined) context.addIssue({ code: 'custom', message: wrong })
+  })
+  .meta({ expected: proxyWords })
+
+function trustedProxyFault(entry: string): string | undefined {
+  if (entry === 'unix') return undefined
+  const [, ip = '', digits] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(entry) ?? []
+  const family = isIP(ip)
+  if (family === 0) return proxyWords
+  const bits = family === 4 ? 32 : 128
+  const prefix = digits === undefined ? bits : Number(digits)
+  if (prefix > bits) return `${proxyWords}; the number after / is at most ${bits} here`
+  // Whoever is trusted chooses the client's address and the site that is judged. 10.0.0.0/8 and fc00::/7 are the widest private ranges.
+  const mapped = /^::(?:ffff:|$)/i.test(ip) ? 96 : 0
+  const narrowest = family === 4 ? 8 : mapped > 0 ? mapped + 8 : 7
+  return prefix < narrowest
+    ? `${proxyWords}; this range would trust everybody: name the addresses of your proxies only`
+    : undefined
+}
+
+const cookieNameWords = 'a cookie name: letters, digits, - and _, at most 64 characters, not beginning with __Host-'
+
+/** RFC 6265, section 4.1.1: a token. `__Host-` forbids the Domain that a session needs. */
+export const cookieName = z
+  .string()
+  .regex(/^(?!__host-)[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/i)
+  .meta({ expected: cookieNameWords })
+
+/** An http or https URL; another scheme (`javascript:`) has no place in a link. */
+export const webUrl = z.url({ protocol: /^https?$/ }).meta({ expected: 'an http or https URL' })
+
+export const name = z.string().min(1)
