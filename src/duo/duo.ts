@@ -1,6 +1,17 @@
-import type { Milliseconds } from '../clock.ts'
-import type { Reason } from '../problems/problems.ts'
+import { X509Certificate } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import type { FastifyBaseLogger } from 'fastify'
+import { type Clock, type Milliseconds, SECOND } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
+import { problems, type Reason } from '../problems/problems.ts'
+import type { Storage } from '../storage/storage.ts'
+import type { Audit } from '../telemetry/audit.ts'
+import { duoClient, parseApiHost } from './client.ts'
+import { keptDevices } from './kept-devices.ts'
+import { offerFrom, troubleFrom } from './offer.ts'
 import type { PushState } from './push.ts'
+import { openPushes } from './pushes.ts'
+import { isPlain } from './text.ts'
 
 export interface Device {
   readonly id: string
@@ -99,4 +110,140 @@ export interface Duo {
   /** Whether the Duo at the other end is the simulator; null until it was asked. */
   readonly simulated: boolean | null
   close(): Promise<void>
+}
+
+interface Parts {
+  readonly config: NonNullable<Config['duo_api']>
+  readonly storage: Pick<Storage, 'records'>
+  readonly clock: Clock
+  readonly log: FastifyBaseLogger
+  readonly audit: Audit
+}
+
+/** Between two tries to learn whether Duo is the simulator, while it does not answer. */
+const ASK_AGAIN_AFTER: Milliseconds = 30 * SECOND
+
+/**
+ * Duo as the second factor. Asks Duo in the background whether it takes these keys, and logs what it finds: never a reason not to serve.
+ * @throws when `duo_api.hostname` is no host name, `ca_file` holds no certificate, or Duo's package is not as expected
+ */
+export async function openDuo({ config, storage, clock, log, audit }: Parts): Promise<Duo> {
+  const rootCertificates = config.ca_file === undefined ? undefined : await readCertificates(config.ca_file)
+  if (process.env.NODE_TLS_REJECT_UNAUTHORIZED === '0')
+    log.warn('NODE_TLS_REJECT_UNAUTHORIZED=0 is set: calls to Duo are verified all the same; remove it for the rest')
+  const client = duoClient({ config, clock, log, rootCertificates })
+  const { name: apiHost } = parseApiHost(config.hostname)
+  const kept = keptDevices(storage.records)
+  const listeners: ((username: string) => Promise<void>)[] = []
+  const alarm = async (username: string) => {
+    for (const listener of listeners) await listener(username)
+  }
+  const pushes = openPushes({ db: storage.records, client, clock, log, audit, alarm })
+  let simulated: boolean | null = null
+  let asking = false
+  let askedAt = Number.NEGATIVE_INFINITY
+
+  /** Never rejects. */
+  async function askWhoIsThere(): Promise<void> {
+    if (asking || simulated !== null || clock() < askedAt + ASK_AGAIN_AFTER) return
+    asking = true
+    askedAt = clock()
+    const answer = await client.ping()
+    asking = false
+    if (!answer.ok) return
+    simulated = answer.value.simulator
+    if (simulated) log.warn('this Duo is the simulator: it proves nothing about anybody')
+  }
+
+  async function checkOnce(): Promise<void> {
+    await askWhoIsThere()
+    const answer = await client.check()
+    if (closed) return
+    if (answer.ok) {
+      const seconds = Math.round(clock() / SECOND) - answer.value.time
+      log.info({ clockOffsetSeconds: seconds }, 'Duo answers, and takes these keys')
+      return
+    }
+    const { kind, reason, detail } = troubleFrom(answer.failure)
+    const { title, mend } = problems[reason]
+    log.warn({ reason, clockOffsetSeconds: answer.failure.clockOffsetSeconds }, `${title}. ${mend}`)
+    audit(kind === 'misconfigured' ? 'duo.misconfigured' : 'duo.unavailable', { reason, detail })
+  }
+
+  async function offer(username: string, ip: string | undefined): Promise<Offer> {
+    void askWhoIsThere()
+    const [answer, device] = await Promise.all([client.preauth(username, ip), kept.of(username)])
+    const circumstances = { apiHost, selfEnrollment: config.enable_self_enrollment, kept: device }
+    const offered = offerFrom(answer, circumstances)
+    // Only an answer that lists devices says that one is gone: Duo being down, or a policy, does not.
+    const isGone = offered.kind === 'choose' && device !== null && !offered.devices.some(({ id }) => id === device)
+    if (isGone) await kept.forget(username, device)
+    return offered
+  }
+
+  let closed = false
+  const checking = checkOnce().catch((err: unknown) => log.error({ err }, 'Duo could not be checked'))
+  return {
+    offer,
+    get simulated() {
+      return simulated
+    },
+
+    start(owner, device, facts) {
+      return pushes.start(owner, device, facts, async () => {
+        const offered = await offer(owner.username, facts.ip)
+        if (offered.kind !== 'choose') return offered
+        if (device === undefined && offered.preferred === null) return offered
+        const wanted = device ?? offered.preferred
+        const chosen = offered.devices.find(({ id }) => id === wanted)
+        if (chosen === undefined) return 'unknown-device'
+        await kept.keep(owner.username, chosen.id)
+        return chosen
+      })
+    },
+
+    newest: pushes.newest,
+    change: pushes.change,
+    claim: pushes.claim,
+    cancel: pushes.cancel,
+
+    async keptDevice(username) {
+      const device = await kept.of(username)
+      return device === null ? null : { device, method: 'push' }
+    },
+
+    async keepDevice(username, device, ip) {
+      if (!isPlain(device)) return false
+      const offered = await offer(username, ip)
+      if (offered.kind !== 'choose' || !offered.devices.some(({ id }) => id === device)) return false
+      await kept.keep(username, device)
+      return true
+    },
+
+    onFraud(listener) {
+      listeners.push(listener)
+    },
+
+    async close() {
+      closed = true
+      await pushes.close()
+      await client.close()
+      await checking
+    },
+  }
+}
+
+/** @throws when the file cannot be read or holds no certificate */
+async function readCertificates(path: string): Promise<string> {
+  const pem = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new Error(`duo_api.ca_file cannot be read: ${path}`, { cause })
+  })
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+  try {
+    for (const block of blocks) new X509Certificate(block)
+  } catch (cause) {
+    throw new Error(`duo_api.ca_file holds something that is no certificate: ${path}`, { cause })
+  }
+  if (blocks.length === 0) throw new Error(`duo_api.ca_file holds no certificate: ${path}`)
+  return blocks.join('\n')
 }

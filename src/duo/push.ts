@@ -116,7 +116,7 @@ export function newPush(now: Milliseconds): Push {
 }
 
 /** Whether nobody has decided yet. */
-export function isWaiting(push: Push): boolean {
+export function isWaiting(push: Pick<Push, 'state'>): boolean {
   return push.state === 'sending' || push.state === 'waiting'
 }
 
