@@ -18,8 +18,8 @@ export function PhonesPage({
   const waitingOn = (device: SimulatedDevice) =>
     pushes.filter(push => push.state === 'pending' && push.device.id === device.id).length
   return (
-    <Page title="Phones" version={version}>
-      <main class="list" data-version={version}>
+    <Page title="Phones" news={{ path: '/', version }}>
+      <main class="list" data-version={version} data-path="/">
         <h1>Whose phone?</h1>
         <p class="quiet">Open a phone and keep it beside the page that asks for it.</p>
         {users.map(user => (
@@ -85,8 +85,8 @@ export function PhonePage({
   const earlier = newestFirst.filter(push => push.state !== 'pending').slice(0, EARLIER_AT_MOST)
   const title = `${pending.length > 0 ? `(${pending.length}) ` : ''}${user.username}: ${nameOf(device)}`
   return (
-    <Page title={title} version={version}>
-      <div class="stage" data-version={version}>
+    <Page title={title} news={{ path: `/phones/${device.id}`, version }}>
+      <div class="stage" data-version={version} data-path={`/phones/${device.id}`}>
         <div class="beside">
           <a class="back" href="/">
             <Icon name="back" /> All phones
@@ -127,7 +127,7 @@ export function PhonePage({
                 <h2>Earlier</h2>
                 <ul>
                   {earlier.map(push => (
-                    <li key={push.id} class={push.state}>
+                    <li key={push.id} class={`ended-${push.state}`}>
                       <Icon name={endings[push.state].icon} />
                       <span>{endings[push.state].words}</span>
                       <time class="quiet">{clockTime(push.answeredAt ?? push.deadline)}</time>
@@ -218,7 +218,16 @@ export function ProblemPage({ words }: { words: string }) {
   )
 }
 
-function Page({ title, version, children }: { title: string; version?: number; children: ComponentChildren }): VNode {
+/** @param news where a page that changes asks for its next version */
+function Page({
+  title,
+  news,
+  children,
+}: {
+  title: string
+  news?: { path: string; version: number }
+  children: ComponentChildren
+}): VNode {
   return (
     <html lang="en">
       <head>
@@ -228,12 +237,12 @@ function Page({ title, version, children }: { title: string; version?: number; c
         <title>{`${title} · Duo simulator`}</title>
         <link rel="icon" href="data:," />
         <link rel="stylesheet" href="/phone.css" />
-        {version !== undefined && (
+        {news && (
           <noscript>
-            <meta http-equiv="refresh" content={`1; url=?after=${version}`} />
+            <meta http-equiv="refresh" content={`1; url=${news.path}?after=${news.version}`} />
           </noscript>
         )}
-        {version !== undefined && <script src="/phone.js" defer />}
+        {news && <script src="/phone.js" defer />}
       </head>
       <body>
         <header class="label">

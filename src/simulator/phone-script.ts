@@ -14,11 +14,10 @@ function show(page) {
 }
 
 async function follow() {
-  const address = new URL(location.href)
   for (;;) {
     try {
-      address.search = '?after=' + area().dataset.version
-      const response = await fetch(address, { headers: { accept: 'text/html' } })
+      const { path, version } = area().dataset
+      const response = await fetch(path + '?after=' + version)
       if (!response.ok) throw new Error(String(response.status))
       show(new DOMParser().parseFromString(await response.text(), 'text/html'))
     } catch {
@@ -36,6 +35,8 @@ setInterval(() => {
   }
 }, 1000)
 
-if (area() && !location.search && !document.querySelector('[data-still]')) follow()
-else if (area()) history.replaceState(null, '', location.pathname.replace(/\\/pushes\\/.*$/, '')), follow()
+if (area()) {
+  history.replaceState(null, '', area().dataset.path)
+  follow()
+}
 `

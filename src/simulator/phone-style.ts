@@ -80,9 +80,9 @@ button:active { transform: scale(.98); }
 .earlier li { display: grid; grid-template-columns: auto 1fr auto; align-items: center; gap: .75rem; padding: .5rem 0; }
 .earlier li + li { border-top: 1px solid var(--line); }
 .earlier time { font-variant-numeric: tabular-nums; }
-.approved .icon { color: var(--ok); }
-.denied .icon, .fraud .icon { color: var(--danger); }
-.timed-out .icon { color: var(--quiet); }
+.ended-approved .icon { color: var(--ok); }
+.ended-denied .icon, .ended-fraud .icon { color: var(--danger); }
+.ended-timed-out .icon { color: var(--quiet); }
 .notice { padding: .75rem 1rem; border-inline-start: 4px solid var(--warn); border-radius: .5rem; background: var(--warn-ground); color: var(--ink); overflow-wrap: anywhere; }
 
 .list { width: 100%; max-width: 34rem; margin: 0 auto; padding: 2.5rem 1rem; display: grid; gap: 1.5rem; align-content: start; }
@@ -98,11 +98,27 @@ button:active { transform: scale(.98); }
 .badge { padding: .125rem .625rem; border-radius: 1rem; background: var(--warn-ground); color: var(--warn); font-size: .875rem; font-weight: 600; white-space: nowrap; }
 .badge.live { background: var(--accent); color: var(--on-accent); }
 
+@media (max-width: 43.99rem) {
+  .beside { padding: .25rem 1rem; }
+  .beside .quiet { flex-basis: 100%; padding-bottom: .5rem; }
+}
+@media (max-width: 43.99rem) and (max-height: 52rem), (max-width: 24rem) {
+  .beside .quiet { display: none; }
+  .screen { padding: .75rem; }
+  .request { padding: 1rem; gap: .625rem; border-radius: 1.25rem; }
+  .request h2 { font-size: 1.25rem; }
+  dl { padding: .125rem .75rem; }
+  dl > div { grid-template-columns: auto 1fr; gap: .75rem; padding: .25rem 0; }
+  dd { font-size: .9375rem; }
+  .left { grid-template-columns: 1fr auto; align-items: center; gap: .75rem; }
+  form { gap: .25rem .625rem; }
+  button { min-height: 3rem; }
+}
 @media (min-width: 44rem) {
   .stage { flex-direction: row; justify-content: center; align-items: flex-start; gap: 3.5rem; padding: 2.5rem 2rem; }
   .beside { flex: 0 1 14rem; flex-direction: column; align-items: flex-start; gap: .25rem; padding: 3rem 0 0; }
   .beside h1 { font-size: 2rem; letter-spacing: -.02em; }
-  .phone { flex: 0 0 25rem; min-height: 50rem; padding: .75rem; border-radius: 3.75rem; background: var(--frame); box-shadow: inset 0 0 0 2px rgb(255 255 255 / 14%), 0 40px 80px -32px var(--shadow), 0 2px 6px var(--shadow); }
+  .phone { flex: 0 0 25rem; min-height: clamp(42rem, calc(100vh - 8rem), 50rem); padding: .75rem; border-radius: 3.75rem; background: var(--frame); box-shadow: inset 0 0 0 2px rgb(255 255 255 / 14%), 0 40px 80px -32px var(--shadow), 0 2px 6px var(--shadow); }
   .screen { border-radius: 3rem; padding: .875rem 1.125rem 1.5rem; overflow: hidden; }
   .bar { display: grid; grid-template-columns: 1fr auto 1fr; align-items: center; padding: 0 .875rem; font-size: .875rem; font-weight: 650; font-variant-numeric: tabular-nums; }
   .island { width: 6rem; height: 1.75rem; border-radius: 1rem; background: #000; }
