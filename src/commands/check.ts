@@ -1,23 +1,35 @@
 import { loadConfig } from '../config/load.ts'
-import { formatProblem, type Problem } from '../config/problem.ts'
+import { formatProblem, inOrder, type Problem } from '../config/problem.ts'
+import { readUsersFile } from '../users/people.ts'
 
-/** Tells all that is wrong with a configuration, without starting anything. Resolves with the exit code: 1 when there is an error. */
+/**
+ * Tells all that is wrong with a configuration and the users file that it names, without starting anything or asking Duo.
+ * Resolves with the exit code: 1 when there is an error.
+ */
 export async function check(options: { config: string }): Promise<number> {
   const loaded = await loadConfig(options.config, process.env)
   const problems = loaded.ok ? loaded.warnings : loaded.problems
+  if (loaded.ok) {
+    const users = await readUsersFile(loaded.config.authentication_backend.file)
+    problems.push(...inOrder(users.ok ? users.warnings : users.problems))
+  }
   for (const problem of problems) console.log(formatProblem(problem))
   console.log(closingLine(options.config, problems))
-  return problems.some(({ severity }) => severity === 'error') ? 1 : 0
+  return problems.some(isError) ? 1 : 0
 }
+
+const isError = ({ severity }: Problem) => severity === 'error'
 
 function closingLine(file: string, problems: readonly Problem[]): string {
-  const errors = problems.filter(({ severity }) => severity === 'error').length
+  const errors = problems.filter(isError).length
   const warnings = problems.length - errors
-  const counted = [counts(errors, 'error'), counts(warnings, 'warning')].filter(text => text !== '').join(' and ')
-  if (errors > 0) return `${file} has ${counted}. Postern would not start.`
-  return warnings > 0 ? `${file} is valid, with ${counted}.` : `${file} is valid.`
+  if (errors > 0) {
+    const also = warnings > 0 ? ` and ${counted(warnings, 'warning')}` : ''
+    return `${counted(errors, 'error')}${also}: Postern would not start with ${file}.`
+  }
+  return warnings > 0 ? `${file} can be used, with ${counted(warnings, 'warning')}.` : `${file} can be used.`
 }
 
-function counts(number: number, noun: string): string {
-  return number === 0 ? '' : `${number} ${noun}${number === 1 ? '' : 's'}`
+function counted(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
 }

@@ -10,6 +10,9 @@ const PREFIXES = ['POSTERN_', 'AUTHELIA_'] as const
 const SECRET_FILE_LIMIT = 16 * 1024
 const FILE = '_FILE'
 
+// Read by the command line, not part of the configuration.
+const otherNames = /^(?:CONFIG|SIMULATOR_SECRET_KEY|CACHE)$/
+
 // Kubernetes tells every container of a service named postern where it is.
 const kubernetes = /^(?:SERVICE_(?:HOST|PORT(?:_\w+)?)|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/
 
@@ -57,7 +60,7 @@ export async function withEnvironment(
     const fromFile = !keys.has(name) && name.endsWith(FILE)
     const known = keys.get(fromFile ? name.slice(0, -FILE.length) : name)
     if (known === undefined) {
-      if (kubernetes.test(name)) continue
+      if (kubernetes.test(name) || otherNames.test(name)) continue
       const foreign = foreignVariable(name)
       if (foreign === undefined) report('warning', variable, '', unknownVariable(prefix, name))
       else report(foreign.severity, variable, '', foreign.message)
