@@ -10,7 +10,6 @@ import type { SessionRows } from './session-rows.ts'
 export interface Known {
   readonly session: Session
   readonly found: Found
-  readonly tag: unknown
   seenAt: Milliseconds
   /** Which state of the store it was last seen in. */
   generation: number
@@ -18,11 +17,13 @@ export interface Known {
   nextStamp: Milliseconds
 }
 
+type Stored = Pick<Known, 'session' | 'seenAt'>
+
 export interface KnownSessions {
   /** What a cookie's value stands for. Null: it is not ours, and no store was asked. */
   lookUp(value: string): Known | 'gone' | 'revoked' | null
   /** Past the memory. */
-  read(key: string): Pick<Known, 'session' | 'seenAt' | 'tag'> | 'gone' | 'invalid'
+  read(key: string): Stored | 'gone' | 'invalid'
   of(session: Session): Known | undefined
   /** After a write of our own: everything is looked at again when it is next asked for. */
   recheck(): void
@@ -54,12 +55,12 @@ export function knownSessions(rows: SessionRows, values: CookieValues, records: 
     generation++
   }
 
-  function read(key: string): Pick<Known, 'session' | 'seenAt' | 'tag'> | 'gone' | 'invalid' {
+  function read(key: string): Stored | 'gone' | 'invalid' {
     const row = rows.read(key)
     if (row === undefined) return 'gone'
     const session = row === 'unreadable' ? undefined : records.fromRow(row)
     if (row !== 'unreadable' && session !== undefined && typeof row.seen_at === 'number')
-      return { session, seenAt: row.seen_at, tag: row.tag }
+      return { session, seenAt: row.seen_at }
     audit('session.invalid-record', { detail: 'A stored session was altered, or written by another version: ignored.' })
     return 'invalid'
   }
@@ -69,19 +70,15 @@ export function knownSessions(rows: SessionRows, values: CookieValues, records: 
     const key = known === undefined ? values.keyOf(value) : known.session.key
     if (key === null) return null
     noticeWrites()
-    if (known !== undefined) {
-      if (known.generation === generation) return known
-      const row = rows.read(key)
-      // The same tag is the same record: only the stamp can have moved.
-      if (typeof row === 'object' && row.tag === known.tag && typeof row.seen_at === 'number') {
-        known.seenAt = row.seen_at
-        known.generation = generation
-        return known
-      }
-    }
+    if (known?.generation === generation) return known
     const stored = read(key)
     if (stored === 'invalid') return 'revoked'
     if (stored === 'gone') return rows.wasRevoked(key) ? 'revoked' : 'gone'
+    if (known !== undefined) {
+      known.seenAt = stored.seenAt
+      known.generation = generation
+      return known
+    }
     const found = { state: 'live', session: stored.session } as const
     const fresh: Known = { ...stored, found, generation, nextStamp: 0 }
     byValue.set(value, fresh)

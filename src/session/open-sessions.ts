@@ -212,7 +212,7 @@ export async function openSessions({ config, storage, clock, log, audit }: Parts
         // An older stamp than these bounds is of a session that is over; a newer one was set by another process.
         const moved = rows.stamp(session.key, at, [at - domain.inactivity, at - every])
         if (moved && cached !== undefined) cached.seenAt = at
-        if (!moved) known.recheck()
+        else known.recheck()
       } catch (error) {
         if (!isBusy(error)) log.warn({ err: error }, 'the activity of a session could not be written')
       }
