@@ -115,6 +115,6 @@ function lacking(
 
 /** What a header said, for the log: without what may hold a secret (query, fragment, userinfo), and cut. */
 function shown(value: string): string {
-  const bare = value.replace(/([?#]).*$/s, '$1…').replace(/\/\/[^/]*@/, '//…@')
+  const bare = value.replace(/([?#]).*$/s, '$1…').replace(/[^/]*@/, '…@')
   return JSON.stringify(bare.length > 200 ? `${bare.slice(0, 200)}…` : bare)
 }

@@ -129,7 +129,7 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
       const cookie = cookieWithout(request.raw.rawHeaders, domain.name)
       if (cookie !== '') reply.header('cookie', cookie)
     }
-    return reply.send(asked.method === 'HEAD' ? '' : '200 OK')
+    return reply.send(asked.method === 'HEAD' ? '' : OK)
   }
 
   function sendToPortal(question: Question): unknown {
@@ -185,7 +185,9 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
     { reason, detail, host }: { reason: Reason; detail: string; host?: string },
   ): unknown {
     const { address, peer } = clientOf(request.raw, proxies)
-    const kind = `${reason} ${reason === 'gate-untrusted-peer' ? (peer ?? 'unix') : (host ?? '')}`
+    // What a visitor can write into a URL makes no kind of its own.
+    const about = reason === 'gate-untrusted-peer' ? peer : reason === 'gate-headers' ? detail : host
+    const kind = `${reason} ${about ?? ''}`
     const ref = occasionally(kind, (ref, count) =>
       audit('gate.refused', { ref, ...withIp(address), ...(host && { host }), reason, detail, count }),
     )
@@ -230,6 +232,9 @@ interface Question {
   readonly domain: CookieDomain
   readonly portal: Portal
 }
+
+// Bytes, not a string: Node writes the headers together with a string body, in the body's encoding, and would encode UTF-8 once more.
+const OK = Buffer.from('200 OK')
 
 const statusWords = { 302: '302 Found', 303: '303 See Other', 401: '401 Unauthorized' } as const
 

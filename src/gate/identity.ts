@@ -40,7 +40,8 @@ export function identityOf(person: Person): Identity | undefined {
   }
 }
 
-const controls = /\p{Cc}/gu
+// The two separators too: some applications read them as the end of a line.
+const controls = /[\p{Cc}\p{Zl}\p{Zp}]/gu
 
 /** Whether a header carries this text unchanged: nothing is dropped, trimmed or cut, so that no name becomes another one's. */
 function isExact(text: string): boolean {

@@ -15,14 +15,10 @@ export interface Portal {
   readonly pagePolicy: string
 }
 
-export function portalOf({ authelia_url }: CookieDomain): Portal {
-  const own = parseUrl(authelia_url)
-  // Configuration is checked before; what this parser can't read is compared as text and is no page's origin.
-  const plain = typeof own === 'object' ? bare(own.href) : authelia_url
-  const origin = typeof own === 'object' ? new URL(own.href).origin : "'none'"
+export function portalOf({ authelia_url: origin }: CookieDomain): Portal {
   const isThis = (named: unknown) => {
     const url = typeof named === 'string' ? parseUrl(named) : undefined
-    return typeof url === 'object' && bare(url.href) === plain
+    return typeof url === 'object' && url.target === '/' && originOf(url) === origin
   }
   return {
     isNamedBy(query, headers) {
@@ -30,17 +26,13 @@ export function portalOf({ authelia_url }: CookieDomain): Portal {
       if (header !== undefined && !isThis(header)) return false
       return !(typeof query === 'object' && query !== null && 'authelia_url' in query) || isThis(query.authelia_url)
     },
-    isAskedFor(url) {
-      if (typeof own !== 'object' || url.host !== own.host || portNumber(url) !== portNumber(own)) return false
-      const folder = own.path.endsWith('/') ? own.path : `${own.path}/`
-      return url.path.startsWith(folder) || `${url.path}/` === folder
-    },
+    isAskedFor: url => originOf(url) === origin,
     pagePolicy: `default-src 'none'; style-src ${origin}; img-src ${origin}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
   }
 }
 
-const bare = (href: string) => href.replace(/\/$/, '')
-
-function portNumber({ port, scheme }: OriginalUrl): number {
-  return port ?? (scheme === 'https' || scheme === 'wss' ? 443 : 80)
+/** As the configuration holds it: without the port that the scheme implies. */
+function originOf({ scheme, host, port }: OriginalUrl): string {
+  const secure = scheme === 'https' || scheme === 'wss'
+  return `${secure ? 'https' : 'http'}://${host}${port === undefined || port === (secure ? 443 : 80) ? '' : `:${port}`}`
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP } from 'node:net'
+import ipaddr from 'ipaddr.js'
 import { headerLines } from './headers.ts'
 
 export interface TrustedProxies {
@@ -32,10 +33,16 @@ export function trustedProxies(entries: readonly string[]): TrustedProxies {
   }
 }
 
-/** An address in its plain form: an IPv4 that is mapped into IPv6 becomes that IPv4. Undefined for octal, hexadecimal, short, zoned forms and anything else. */
+/**
+ * An address in its one plain form (RFC 5952), so that equal ones are equal texts; an IPv4 that is mapped into IPv6 becomes that IPv4.
+ * Undefined for octal, hexadecimal, short and zoned forms, which others read as 10.x, and for anything else.
+ */
 export function plainAddress(text: string): string | undefined {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(text)?.[1] ?? text
-  return mapped.includes('%') || isIP(mapped) === 0 ? undefined : mapped
+  const version = isIP(text)
+  if (version === 4) return text
+  if (version === 0 || text.includes('%')) return undefined
+  const address = ipaddr.IPv6.parse(text)
+  return address.isIPv4MappedAddress() ? address.toIPv4Address().toString() : address.toRFC5952String()
 }
 
 /** What is known of who sent a request. `address` is undefined where a trusted proxy names none that can be read. */

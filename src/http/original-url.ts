@@ -19,6 +19,8 @@ const URL_BYTES_AT_MOST = 4096
 const absoluteForm = /^([A-Za-z]+):\/\/([^/?#\\@\s]*)([/?][^#]*)?$/
 const hostAndPort =
   /^((?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)\.?(?::([1-9]\d{0,4}))?$/i
+// A browser reads such a host as an address: `2130706433` and `a.0x7f` (WHATWG URL, "ends in a number").
+const endsInNumber = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/
 // A target holds visible ASCII only, and each % begins a pair of hexadecimal digits; %00 is in no path of a browser.
 const target = /^(?:[!"$&-~]|%(?!00)[0-9A-Fa-f]{2})*$/
 
@@ -47,7 +49,7 @@ export function fromParts(schemeText: string, authority: string, targetText: str
   const full = targetText === '' ? '/' : targetText
   if (!full.startsWith('/')) return 'malformed'
   const host = name.toLowerCase()
-  if (!isOneReading(host)) return 'malformed'
+  if (endsInNumber.test(host)) return 'malformed'
   const scheme = schemeText.toLowerCase()
   const local = host.endsWith('.localhost')
   if (!(scheme === 'https' || scheme === 'wss' || (local && (scheme === 'http' || scheme === 'ws'))))
@@ -61,11 +63,4 @@ export function fromParts(schemeText: string, authority: string, targetText: str
     path: question === -1 ? full : full.slice(0, question),
     href: `${scheme}://${host}${port === undefined ? '' : `:${port}`}${full}`,
   }
-}
-
-// Hosts that a browser reads as another one: `2130706433` and `0x7f.1` are 127.0.0.1 there, and an A-label may be none.
-const endsInNumber = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/
-function isOneReading(host: string): boolean {
-  if (endsInNumber.test(host)) return false
-  return !host.includes('xn--') || URL.parse(`https://${host}/`)?.hostname === host
 }

@@ -27,7 +27,7 @@ export const config = configSchema.parse({
     secret: 'a secret of a test, which has thirty-two characters and more',
     cookies: [
       { domain: 'example.com', authelia_url: 'https://auth.example.com' },
-      { domain: 'example.org', authelia_url: 'https://auth.example.org/sso/' },
+      { domain: 'example.org', authelia_url: 'https://auth.example.org:8443/' },
       { domain: 'app.localhost', authelia_url: 'http://auth.app.localhost:8080' },
     ],
   },
@@ -60,7 +60,7 @@ export interface House {
  * in the cookie domain that is asked for.
  */
 export async function house(
-  cleanup: (end: () => Promise<unknown>) => void,
+  cleanup: (end: () => Promise<void>) => void,
   over: Partial<GateOptions> & { access?: Access; trusted?: readonly string[]; path?: string } = {},
 ): Promise<House> {
   const lines: Record<string, unknown>[] = []
@@ -100,7 +100,9 @@ export async function house(
     ...over,
   })
   await app.listen(over.path === undefined ? { port: 0, host: '127.0.0.1' } : { path: over.path })
-  cleanup(() => app.close())
+  cleanup(async () => {
+    await app.close()
+  })
   const address = app.server.address()
   return Object.assign(at, { port: typeof address === 'object' && address !== null ? address.port : 0 })
 }
