@@ -4,6 +4,7 @@ import type { Push, PushState } from './transactions.ts'
 import { type AccountUser, maskedNumber, type SimulatedDevice } from './users.ts'
 
 const EARLIER_AT_MOST = 5
+const EARLIER_BESIDE_A_REQUEST = 2
 
 /** All phones of all users. */
 export function PhonesPage({
@@ -82,7 +83,9 @@ export function PhonePage({
 }) {
   const newestFirst = pushes.toReversed()
   const pending = newestFirst.filter(push => push.state === 'pending')
-  const earlier = newestFirst.filter(push => push.state !== 'pending').slice(0, EARLIER_AT_MOST)
+  const earlier = newestFirst
+    .filter(push => push.state !== 'pending')
+    .slice(0, pending.length > 0 ? EARLIER_BESIDE_A_REQUEST : EARLIER_AT_MOST)
   const title = `${pending.length > 0 ? `(${pending.length}) ` : ''}${user.username}: ${nameOf(device)}`
   return (
     <Page title={title} news={{ path: `/phones/${device.id}`, version }}>

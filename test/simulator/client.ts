@@ -50,9 +50,10 @@ type Params = Record<string, string>
 const encode = (text: string) =>
   encodeURIComponent(text).replace(/[!'()*]/g, c => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)
 export const canonical = (params: Params) =>
-  Object.keys(params)
-    .sort()
-    .map(key => `${encode(key)}=${encode(params[key] ?? '')}`)
+  Object.entries(params)
+    .map(([key, value]) => [encode(key), encode(value)] as const)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(pair => pair.join('='))
     .join('&')
 const sha512 = (text: string) => createHash('sha512').update(text).digest('hex')
 
