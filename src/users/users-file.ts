@@ -37,13 +37,11 @@ export interface Search {
 export const USERS_FILE_BYTES_AT_MOST = 16 * 1024 * 1024
 
 const hasControl = /[\p{Cc}\p{Zl}\p{Zp}]/u
-const line = z
-  .string()
-  .refine(text => text.isWellFormed() && !hasControl.test(text))
-  .meta({ expected: 'a text of one line' })
-const group = line
-  .refine(text => text.trim() !== '' && !text.includes(','))
-  .meta({ expected: 'a text without a comma (Remote-Groups separates groups by commas)' })
+const line = z.string().refine(text => text.isWellFormed() && !hasControl.test(text), 'a text of one line')
+const group = line.refine(
+  text => text.trim() !== '' && !text.includes(','),
+  'a text without a comma (Remote-Groups separates groups by commas)',
+)
 const mail = z
   .string()
   .regex(/^(?:[^\s\p{C},]+@[^\s\p{C},]+)?$/u)

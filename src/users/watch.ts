@@ -53,13 +53,7 @@ export function watchFile(path: string, changed: () => Promise<void>): FileWatch
     const real = await realpath(path).catch(() => path)
     if (closed) return
     const old = watchers
-    watchers = [...new Set([dirname(path), dirname(real), real])].flatMap(place => {
-      try {
-        return [watch(place, { persistent: false }, touched).on('error', touched)]
-      } catch {
-        return [] // it is not there now, or there are no watches left: the timer below still looks
-      }
-    })
+    watchers = [...new Set([dirname(path), dirname(real), real])].flatMap(place => watchNearest(place, touched))
     for (const watcher of old) watcher.close()
   }
 
@@ -75,6 +69,16 @@ export function watchFile(path: string, changed: () => Promise<void>): FileWatch
       await work
       for (const watcher of watchers) watcher.close()
     },
+  }
+}
+
+/** Where a folder is missing, the one above it tells when it is made. */
+function watchNearest(place: string, touched: () => void): FSWatcher[] {
+  try {
+    return [watch(place, { persistent: false }, touched).on('error', touched)]
+  } catch {
+    // Not there; or this machine has no watches left, and only the timer looks.
+    return dirname(place) === place ? [] : watchNearest(dirname(place), touched)
   }
 }
 
