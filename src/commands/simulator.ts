@@ -1,6 +1,35 @@
 import { writeFile } from 'node:fs/promises'
-import { sampleUsers } from '../simulator/sample-users.ts'
-import { startSimulator } from '../simulator/simulator.ts'
+import { type SimulatorOptions, startSimulator } from '../simulator/simulator.ts'
+
+/** The users of the demo and of `postern simulator`: one with a phone, one with two devices. */
+export const demoUsers: SimulatorOptions['users'] = [
+  {
+    username: 'alice',
+    aliases: ['alice@example.com'],
+    devices: [
+      {
+        id: 'DPALICE0000000000001',
+        name: 'Alice’s phone',
+        number: '+1 555 010 0100',
+        platform: 'iOS',
+        capabilities: ['push', 'phone', 'sms', 'mobile_otp'],
+      },
+    ],
+  },
+  {
+    username: 'bob',
+    devices: [
+      {
+        id: 'DPBOB000000000000001',
+        name: 'Work phone',
+        number: '+1 555 010 0123',
+        platform: 'Android',
+        capabilities: ['push', 'phone', 'sms', 'mobile_otp'],
+      },
+      { id: 'DPBOB000000000000002', name: 'Tablet', number: '', platform: 'iOS', capabilities: ['push', 'mobile_otp'] },
+    ],
+  },
+]
 
 /**
  * Runs the simulator alone until SIGTERM or SIGINT, for anybody's Duo client. Returns the exit code.
@@ -31,7 +60,7 @@ export async function simulator(options: {
     port,
     integrationKey,
     secretKey,
-    users: sampleUsers,
+    users: demoUsers,
     ...(answer && { answer }),
     ...(host && { host, phoneHosts: [host] }),
     ...(phonePort !== undefined && { phonePort }),
