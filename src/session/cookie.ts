@@ -34,6 +34,11 @@ export function keyOfId(id: string): string {
   return createHash('sha256').update(id).digest('base64url')
 }
 
+/** The id in a value that is known to be ours. */
+export function idIn(value: string): string {
+  return value.slice(0, value.lastIndexOf('.'))
+}
+
 /** @param maxAge undefined: until the browser is closed */
 export function cookieOptions(domain: CookieDomain, maxAge: Milliseconds | undefined): CookieSerializeOptions {
   return {

@@ -58,7 +58,7 @@ export interface Sessions {
   /** A new record at level 2 under a new id in place of this one. `'ended'` when the session no longer lives: nothing is raised. */
   raise(session: Session, factor: SecondFactor): Promise<Started | 'ended'>
   /** Idempotent. Once it resolves, no process of this machine lets it in from its next turn of the event loop on. */
-  end(session: Session): Promise<void>
+  end(session: Pick<Session, 'key'>): Promise<void>
   endAllOf(username: string): Promise<number>
   /** Whether it still lives, asked of the store, past any cache. */
   lives(key: string): Promise<boolean>
