@@ -7,3 +7,15 @@ declare module '@duosecurity/duo_api/lib/constants.js' {
   const exports: unknown
   export default exports
 }
+declare module '@duosecurity/duo_api' {
+  export class Client {
+    constructor(integrationKey: string, secretKey: string, host: string, signatureVersion?: 2 | 5)
+    apiCall(method: string, path: string, parameters: Record<string, string>, callback: (body: string) => void): void
+    jsonApiCall(
+      method: string,
+      path: string,
+      parameters: Record<string, string>,
+      callback: (body: unknown) => void,
+    ): void
+  }
+}
