@@ -1,0 +1,181 @@
+import type { CookieSerializeOptions } from '@fastify/cookie'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Clock } from '../clock.ts'
+import type { Config, CookieDomain } from '../config/schema.ts'
+import { cookieValues } from '../http/cookies.ts'
+import { headerLines } from '../http/headers.ts'
+import type { Login, Next, Visit } from '../login/login.ts'
+import type { Started } from '../session/session.ts'
+import type { Assets } from './assets.ts'
+import type { FormTokens } from './form-token.ts'
+import { MESSAGE_LIFETIME, type Message, type Messages } from './message.ts'
+import { renderPage } from './pages/frame.tsx'
+import type { Shell, View } from './pages/view.ts'
+import { queryOf } from './parameters.ts'
+import type { Words } from './words/words.ts'
+
+/** What the portal's routes are made of. */
+export interface Portal {
+  readonly login: Login
+  readonly config: Config
+  readonly clock: Clock
+  readonly words: Words
+  readonly assets: Assets
+  readonly tokens: FormTokens
+  readonly messages: Messages
+  /** Aborted when the server closes. */
+  readonly closing: AbortSignal
+}
+
+/** One request of a person's browser: who it is, what it asks for, and the ways to answer. */
+export interface Context {
+  readonly visit: Visit
+  readonly query: ReadonlyMap<string, string>
+  readonly rd: string | undefined
+  readonly rm: string | undefined
+  /** What the POST before this page left to say. */
+  readonly message: Message | undefined
+  /** Whether the browser sent any cookie of ours that is set with every form. */
+  readonly keepsCookies: boolean
+  readonly shell: Shell
+  show(view: View): FastifyReply
+  /** 303 to a page of the portal; `rd` and `rm` go along. */
+  goTo(path: string, extra?: Readonly<Record<string, string>>): FastifyReply
+  /** 303 to a page that has this to say. */
+  goSaying(path: string, message: Message): FastifyReply
+  /** Leaves a message for a page that is opened with `m=1`. */
+  leave(message: Message): void
+  /** 303 to where somebody goes next. */
+  goOn(next: Next): FastifyReply
+  /** 303 to another site, after a GET only: form-action does not let a POST end there. */
+  goAway(url: string): FastifyReply
+  setCookie(cookie: Started['cookie']): void
+}
+
+const RD_CHARACTERS_AT_MOST = 4096
+
+/** The parameters of a URL; rd and rm, bounded. An `rd` that is too long is none: the visitor ends at home. @throws {BadParameters} */
+function wanted(request: FastifyRequest) {
+  const query = queryOf(request.raw.url ?? '/')
+  const rd = query.get('rd')
+  const rm = query.get('rm')
+  return {
+    query,
+    rd: rd === undefined || rd === '' || rd.length > RD_CHARACTERS_AT_MOST ? undefined : rd,
+    rm: rm !== undefined && /^[A-Za-z]{1,20}$/.test(rm) ? rm : undefined,
+  }
+}
+
+export function withParameters(path: string, parameters: Readonly<Record<string, string | undefined>>): string {
+  const given = Object.entries(parameters).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]))
+  const text = new URLSearchParams(given).toString()
+  return text === '' ? path : `${path}?${text}`
+}
+
+// A sibling host cannot set a cookie that has this prefix. Browsers refuse the prefix over http, which only the demo speaks.
+const cookieName = (domain: CookieDomain, name: 'form' | 'message') =>
+  domain.authelia_url.startsWith('https:') ? `__Host-postern_${name}` : `postern_${name}`
+const cookieOptions = {
+  path: '/',
+  secure: true,
+  httpOnly: true,
+  sameSite: 'lax',
+} as const satisfies CookieSerializeOptions
+
+/** @throws {BadParameters} */
+export function contextOf(portal: Portal, request: FastifyRequest, reply: FastifyReply, visit: Visit): Context {
+  const { query, rd, rm } = wanted(request)
+  const { rawHeaders } = request.raw
+  const formCookies = cookieValues(rawHeaders, cookieName(visit.domain, 'form')).filter(portal.tokens.isCookie)
+  let formCookie = formCookies[0]
+  const url: Shell['url'] = (path, extra) => withParameters(path, { rd, rm, ...extra })
+  const shell: Shell = {
+    words: portal.words,
+    config: portal.config,
+    domain: visit.domain,
+    assets: portal.assets,
+    simulated: portal.login.simulated,
+    now: portal.clock(),
+    level: visit.level,
+    username: visit.who?.person.username ?? null,
+    site: portal.login.wantedHost(rd),
+    foreign: false,
+    url,
+    plainUrl: path => path,
+    token() {
+      if (formCookie === undefined) {
+        formCookie = portal.tokens.newCookie()
+        reply.setCookie(cookieName(visit.domain, 'form'), formCookie, cookieOptions)
+      }
+      return portal.tokens.issue(formCookie)
+    },
+  }
+  const leave = (message: Message) =>
+    reply.setCookie(cookieName(visit.domain, 'message'), portal.messages.seal(message), {
+      ...cookieOptions,
+      maxAge: MESSAGE_LIFETIME / 1000,
+    })
+  const goTo: Context['goTo'] = (path, extra) => reply.redirect(url(path, extra), 303)
+  return {
+    visit,
+    query,
+    rd,
+    rm,
+    shell,
+    keepsCookies: formCookies.length > 0,
+    // Only where the redirect said that there is one: a page that is opened anew has nothing to say.
+    message: query.has('m')
+      ? portal.messages.open(cookieValues(rawHeaders, cookieName(visit.domain, 'message')))
+      : undefined,
+    show: view => send(reply, shell, view),
+    goTo,
+    leave,
+    goSaying(path, message) {
+      leave(message)
+      return goTo(path, { m: '1' })
+    },
+    goAway: target => reply.redirect(target, 303),
+    goOn(next) {
+      if (next.to === 'prove') return goTo('/prove')
+      return next.to === 'home' ? reply.redirect('/', 303) : goTo('/go')
+    },
+    setCookie: ({ name, value, options }) => void reply.setCookie(name, value, options),
+  }
+}
+
+/** Answers with a page. */
+export function send(reply: FastifyReply, shell: Shell, view: View): FastifyReply {
+  const html = renderPage(shell, view) // first: it may set the form cookie
+  return reply
+    .code(view.status)
+    .headers(view.headers ?? {})
+    .type('text/html; charset=utf-8')
+    .send(html)
+}
+
+/**
+ * Whether a request that changes something was sent by a page of the portal itself. Browsers name the origin of every such request, so one
+ * that names another (a sibling application's too: SameSite does not part subdomains) is refused before its token is looked at.
+ */
+export function isFromPortal(request: FastifyRequest, domain: CookieDomain): boolean {
+  const { rawHeaders } = request.raw
+  const { origin } = new URL(domain.authelia_url)
+  const sites = headerLines(rawHeaders, 'sec-fetch-site')
+  return (
+    headerLines(rawHeaders, 'origin').every(value => value === origin) &&
+    sites.every(value => value === 'same-origin' || value === 'none')
+  )
+}
+
+/** Whether the form's token belongs to this browser. */
+export function hasToken(portal: Portal, request: FastifyRequest, domain: CookieDomain): boolean {
+  const cookies = cookieValues(request.raw.rawHeaders, cookieName(domain, 'form'))
+  return portal.tokens.accepts(cookies, formOf(request).get('token'))
+}
+
+/** The form's fields; none where the body was empty. */
+export function formOf(request: FastifyRequest): ReadonlyMap<string, string> {
+  const { body } = request
+  const fields = typeof body === 'object' && body !== null && 'fields' in body ? body.fields : undefined
+  return fields instanceof Map ? fields : new Map()
+}

@@ -1,0 +1,79 @@
+import type { FastifyInstance } from 'fastify'
+import { parseUrl } from '../http/original-url.ts'
+import { type Context, formOf, type Portal } from './context.ts'
+import { goPage, signedOutPage, signoutPage, unsafePage } from './pages/home.tsx'
+import { deniedPage } from './pages/refused.tsx'
+import type { Pages } from './portal.ts'
+
+/** Ways out: to the wanted site, to none, and away. */
+export function leaveRoutes(app: FastifyInstance, pages: Pages, { login, config }: Portal): void {
+  pages.get('/go', context => {
+    const { visit, rd, rm, shell } = context
+    if (visit.who === null) return context.goTo('/')
+    const next = login.next(visit, rd)
+    if (next.to === 'site') return context.show(goPage(shell, next, rm !== undefined && !/^(?:GET|HEAD)$/i.test(rm)))
+    if (next.to !== 'unsafe') return context.goOn(next)
+    login.report(visit, 'redirect.refused', { host: next.host })
+    return context.show(unsafePage(shell, next.host))
+  })
+
+  // Where nginx sends somebody whom the gate refused, and who cannot be shown the gate's own answer.
+  pages.get('/denied', context => {
+    const { visit, rm, shell } = context
+    const reference = login.report(visit, 'access.denied', shell.site === null ? {} : { host: shell.site })
+    const asked = wantedUrl(context)
+    return context.show(
+      deniedPage(shell, {
+        username: visit.who?.person.username ?? null,
+        groups: visit.who?.person.groups ?? [],
+        host: shell.site,
+        method: (rm ?? 'GET').toUpperCase(),
+        url: asked,
+        reference,
+      }),
+    )
+  })
+
+  // A GET always asks; only the POST signs out.
+  pages.get('/logout', context =>
+    context.visit.who === null ? context.goTo('/') : context.show(signoutPage(context.shell)),
+  )
+
+  pages.post('/logout', '/logout', async (context, request) => {
+    context.setCookie(await login.signOut(context.visit))
+    return context.goTo(formOf(request).has('switch') ? '/' : '/logout/done')
+  })
+
+  pages.get('/logout/done', context => {
+    const next = context.rd === undefined ? null : login.next(context.visit, context.rd)
+    const url = wantedUrlInFull(context)
+    const back = next !== null && next.to !== 'unsafe' && url !== null ? { url: url.href, host: url.host } : null
+    return context.show(signedOutPage(context.shell, back))
+  })
+
+  // Authelia's paths, so that links and proxy files which name them go on working.
+  const moved = (from: string, to: string) =>
+    app.get(from, (request, reply) => {
+      const { search } = new URL(request.raw.url ?? '/', 'https://portal.invalid')
+      return reply.redirect(/^https?:/.test(to) ? to : `${to}${search}`, 303)
+    })
+  const reset = config.authentication_backend.password_reset.custom_url ?? '/help'
+  moved('/2fa/*', '/prove')
+  moved('/2fa', '/prove')
+  moved('/authenticated', '/')
+  moved('/settings', '/')
+  moved('/settings/*', '/')
+  moved('/reset-password', reset)
+  moved('/reset-password/*', reset)
+}
+
+/** The wanted URL, only where login/ holds it for safe. */
+function wantedUrlInFull({ shell, rd }: Context) {
+  const url = shell.site === null || rd === undefined ? 'malformed' : parseUrl(rd)
+  return typeof url === 'string' ? null : url
+}
+
+function wantedUrl(context: Context): string | null {
+  const url = wantedUrlInFull(context)
+  return url === null ? null : (url.href.split('?', 1)[0] ?? null)
+}

@@ -1,0 +1,192 @@
+import type { FastifyRequest } from 'fastify'
+import type { Level } from '../../src/access/access.ts'
+import type { Config } from '../../src/config/schema.ts'
+import type { PushView } from '../../src/duo/duo.ts'
+import type { Login, Visit } from '../../src/login/login.ts'
+import { judgeRedirect } from '../../src/login/redirect.ts'
+import type { Session, Started } from '../../src/session/session.ts'
+
+/** What a test may say about the world behind the portal. */
+export interface Scene {
+  level: Level
+  person: { username: string; displayName: string; groups: string[] }
+  ended: Visit['ended']
+  offer: Awaited<ReturnType<Login['offer']>>
+  push: PushView | null
+  signIn: 'accepted' | Exclude<Awaited<ReturnType<Login['signIn']>>, { outcome: 'accepted' }>
+  start: Awaited<ReturnType<Login['sendPush']>> | null
+  claim: 'raised' | 'nothing' | 'ended'
+  /** Hosts that need the second factor. */
+  secondFactorHosts: string[]
+  sites: ReturnType<Login['sites']>
+  simulated: boolean
+  secondFactorConfigured: boolean
+  secondFactor: Session['secondFactor']
+  /** Thrown by every visit. */
+  failure: Error | null
+  hostUnknown: boolean
+}
+
+export interface FakeLogin extends Login {
+  /** Each call that changes something, in order. */
+  readonly calls: string[]
+  /** Changes the push and wakes whoever waits for it. */
+  move(push: PushView | null): void
+}
+
+const AT = Date.UTC(2026, 10, 24, 14, 5)
+
+export const defaultScene = (): Scene => ({
+  level: 0,
+  person: { username: 'alice', displayName: 'Alice Liddell', groups: ['dev', 'admins'] },
+  ended: null,
+  offer: {
+    kind: 'choose',
+    devices: [{ id: 'DPHONE1', name: 'Pixel 9', number: '+XX XXX XXX 0100', capabilities: ['auto', 'push'] }],
+    preferred: null,
+  },
+  push: null,
+  signIn: 'accepted',
+  start: null,
+  claim: 'raised',
+  secondFactorHosts: ['two.example.com'],
+  sites: [
+    { name: 'Calendar', url: 'https://calendar.example.com/', host: 'calendar.example.com', needsSecondFactor: false },
+    { name: 'Payroll', url: 'https://two.example.com/', host: 'two.example.com', needsSecondFactor: true },
+    { name: 'wiki.example.com', url: 'https://wiki.example.com/', host: 'wiki.example.com', needsSecondFactor: false },
+  ],
+  simulated: false,
+  secondFactorConfigured: true,
+  secondFactor: { how: 'push', at: AT, said: 'Success. Logging you in…' },
+  failure: null,
+  hostUnknown: false,
+})
+
+export const waitingPush = (now: number, changes: Partial<PushView> = {}): PushView => ({
+  id: 'push_1',
+  seq: 2,
+  state: 'waiting',
+  device: { id: 'DPHONE1', name: 'Pixel 9' },
+  facts: { site: 'two.example.com', ip: '203.0.113.7', browser: 'Firefox on Linux', at: now - 18_000 },
+  startedAt: now - 18_000,
+  deadline: now + 42_000,
+  said: 'Pushed a login request to your device…',
+  ...changes,
+})
+
+/** The face that the portal uses, over a scene in memory. Redirects are judged by the real rules. */
+export function fakeLogin(config: Config, scene: Scene, clock: () => number): FakeLogin {
+  const calls: string[] = []
+  const watchers = new Set<() => void>()
+  const [domain] = config.session.cookies
+  if (domain === undefined) throw new Error('no cookie domain')
+  const started = (level: 1 | 2): Started => ({
+    session: {
+      key: `key_${level}`,
+      username: scene.person.username,
+      level,
+      cookieDomain: domain.domain,
+      remember: false,
+      passwordAt: clock(),
+      secondFactor: level === 2 ? scene.secondFactor : null,
+      expiresAt: clock() + 3_600_000,
+    },
+    cookie: {
+      name: domain.name,
+      value: `session_${level}`,
+      options: { domain: domain.domain, path: '/', secure: true, httpOnly: true, sameSite: 'lax' },
+    },
+  })
+  const personOf = () => ({ ...scene.person, emails: ['alice@example.com'] })
+  let references = 0
+  return {
+    calls,
+    move(push) {
+      scene.push = push
+      for (const wake of watchers) wake()
+    },
+    async visit(_request: FastifyRequest) {
+      if (scene.failure) throw scene.failure
+      if (scene.hostUnknown) return undefined
+      const facts = { domain, ip: '203.0.113.7', browser: 'Firefox on Linux' }
+      if (scene.level === 0) return { ...facts, who: null, level: 0, ended: scene.ended }
+      const { session } = started(scene.level)
+      return { ...facts, who: { session, person: personOf() }, level: scene.level, ended: null }
+    },
+    async signIn(_visit, entered) {
+      calls.push(`signIn ${entered.username}${entered.remember ? ' remember' : ''}`)
+      if (scene.signIn !== 'accepted') return scene.signIn
+      scene.level = 1
+      return { outcome: 'accepted', person: personOf(), started: started(1) }
+    },
+    next(visit, rd) {
+      const redirect = judgeRedirect(rd, config.session.cookies)
+      if (redirect.kind === 'none') return { to: 'home' }
+      if (redirect.kind === 'unsafe') return { to: 'unsafe', host: redirect.host }
+      const { host, href } = redirect.url
+      return scene.secondFactorHosts.includes(host) && visit.level < 2
+        ? { to: 'prove', host }
+        : { to: 'site', url: href, host }
+    },
+    wantedHost(rd) {
+      const redirect = judgeRedirect(rd, config.session.cookies)
+      return redirect.kind === 'safe' ? redirect.url.host : null
+    },
+    sites: () => scene.sites,
+    offer: async () => scene.offer,
+    async raiseByPolicy() {
+      calls.push('raiseByPolicy')
+      scene.level = 2
+      return { outcome: 'raised', started: started(2) }
+    },
+    async sendPush(_visit, device, rd) {
+      calls.push(`sendPush ${device} ${rd ?? ''}`.trim())
+      if (scene.start) return scene.start
+      scene.push ??= waitingPush(clock())
+      return { outcome: 'started', push: scene.push }
+    },
+    push: async () => scene.push,
+    async pushChange(_visit, seq, within, signal) {
+      calls.push(`held ${within}`)
+      if (scene.push !== null && scene.push.seq > seq) return scene.push
+      await new Promise<void>(resolve => {
+        const end = () => {
+          watchers.delete(end)
+          clearTimeout(timer)
+          resolve()
+        }
+        const timer = setTimeout(end, within)
+        watchers.add(end)
+        signal.addEventListener('abort', end)
+      })
+      return scene.push
+    },
+    async claim() {
+      calls.push('claim')
+      if (scene.claim !== 'raised') return { outcome: scene.claim }
+      scene.level = 2
+      return { outcome: 'raised', started: started(2) }
+    },
+    async cancelPush() {
+      calls.push('cancelPush')
+    },
+    keptDevice: async () => null,
+    keepDevice: async () => true,
+    async signOut() {
+      calls.push('signOut')
+      scene.level = 0
+      return { ...started(1).cookie, value: '', options: { ...started(1).cookie.options, maxAge: 0 } }
+    },
+    report(_visit, event, fields) {
+      calls.push(`report ${event} ${fields.reason ?? fields.host ?? ''}`.trim())
+      references += 1
+      return `7K4M-Q2X${references % 10}`
+    },
+    get simulated() {
+      return scene.simulated
+    },
+    get secondFactorConfigured() {
+      return scene.secondFactorConfigured
+    },
+  }
+}
