@@ -135,5 +135,8 @@ step 'running deploy/ with docker compose'
 # A network, a process table and mounts of its own: nothing of this machine is touched, and everything ends with it.
 unshare --net --mount --pid --fork --kill-child --mount-proc bash "$here/inside.sh" "$scratch" "$compose" "$PWD" &
 inside=$!
-wait "$inside" && inside=
+code=0
+wait "$inside" || code=$?
+inside=
+[ "$code" = 0 ] || exit 1
 step 'container test passed'
