@@ -1,5 +1,8 @@
 import type { ParsedDocument } from './document.ts'
+import { isKnown, keysAt } from './keys.ts'
 import { dotted, type Problem } from './problem.ts'
+import { configSchema, secretKeys } from './schema.ts'
+import { isSecretKey } from './schema-problems.ts'
 
 interface Foreign {
   readonly severity: Problem['severity']
@@ -10,7 +13,7 @@ const ignored = (message: string): Foreign => ({ severity: 'warning', message: `
 const refused = (message: string): Foreign => ({ severity: 'error', message })
 const criterion = (what: string) =>
   refused(
-    `This version cannot judge by ${what}, and a rule without it would let more through. Take the rule out, or write it with domain and policy alone.`,
+    `This version cannot judge by ${what}, and without it the rule would decide about more than it says. Write the rule with domain and policy alone, as strict as its strictest part.`,
   )
 
 const noDirectory = 'This version reads users from authentication_backend.file only.'
@@ -79,6 +82,11 @@ export function foreignVariable(name: string): Foreign | undefined {
   return key === undefined ? undefined : foreignKeys[key]
 }
 
+const noValue: Foreign = {
+  severity: 'warning',
+  message: 'It has no value, so it counts as not given. (A text that begins with # needs quotes.)',
+}
+
 /**
  * The value without the keys that only Authelia has, and what is to be said about them. A key without a value (`rules:`) counts as not given;
  * every default is the strict one.
@@ -97,7 +105,9 @@ export function withoutForeignKeys(document: ParsedDocument): { value: unknown; 
         .slice(1)
       const foreign = Object.hasOwn(foreignKeys, pattern) ? foreignKeys[pattern] : undefined
       if (foreign === undefined) {
-        if (item !== null) kept[key] = copy(item, here)
+        if (item !== null || !isKnown(configSchema, here)) kept[key] = copy(item, here)
+        else if (keysAt(configSchema, here).length === 0 && !isSecretKey(here, secretKeys))
+          problems.push({ ...noValue, ...document.locate(here, 'key'), key: dotted(here) })
       } else problems.push({ ...foreign, ...document.locate(here, 'key'), key: dotted(here) })
     }
     return kept

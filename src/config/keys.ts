@@ -57,6 +57,11 @@ function schemasAt(root: unknown, path: readonly PropertyKey[]): unknown[] {
   return schemas
 }
 
+/** Whether a value may stand at this path. */
+export function isKnown(root: z.ZodType, path: readonly PropertyKey[]): boolean {
+  return schemasAt(root, path).length > 0
+}
+
 /** Names of the keys that a map at this path may have. */
 export function keysAt(root: z.ZodType, path: readonly PropertyKey[]): string[] {
   return schemasAt(root, path)

@@ -9,7 +9,7 @@ import { withEnvironment } from './environment.ts'
 import { inOrder, type Problem } from './problem.ts'
 import { readBounded, UnreadableFile } from './read.ts'
 import { type Config, configSchema, secretKeys } from './schema.ts'
-import { schemaProblems } from './schema-problems.ts'
+import { schemaProblems, valueAt } from './schema-problems.ts'
 
 const SIZE_LIMIT_BYTES = 1024 * 1024
 
@@ -46,11 +46,15 @@ export async function loadConfig(file: string, env: NodeJS.ProcessEnv): Promise<
   checkDuoKeys(report, isPlaceholder)
   checkSecrets(report)
   const checked = configSchema.safeParse(document.value)
+  // A variable that could not be used is told as such, not as a missing key too.
+  const unusable = new Set(overlaid.problems.map(({ key }) => key))
   const problems = inOrder([
     ...own.problems,
     ...overlaid.problems,
     ...report.problems,
-    ...(checked.success ? [] : schemaProblems(checked.error, configSchema, document, secretKeys)),
+    ...(checked.success ? [] : schemaProblems(checked.error, configSchema, document, secretKeys)).filter(
+      ({ key }) => !(unusable.has(key) && valueAt(document.value, key.split('.')) === undefined),
+    ),
   ])
   return checked.success && problems.every(({ severity }) => severity === 'warning')
     ? { ok: true, config: checked.data, warnings: problems }

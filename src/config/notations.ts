@@ -23,7 +23,7 @@ export const duration = z
   .meta({ expected: durationWords })
 
 export const oneOrMany = <T extends z.ZodType>(item: T) =>
-  z.union([item, z.array(item)]).transform(value => (Array.isArray(value) ? value : [value]))
+  z.union([item, z.array(item).min(1)]).transform(value => (Array.isArray(value) ? value : [value]))
 
 /** `tcp://[host]:port/`, or `unix:///path`. */
 export type ListenAddress = { kind: 'tcp'; host: string; port: number } | { kind: 'unix'; path: string }
@@ -94,7 +94,17 @@ export const cookieName = z
   .regex(/^(?!__host-)[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/i)
   .meta({ expected: cookieNameWords })
 
-/** An http or https URL; another scheme (`javascript:`) has no place in a link. */
-export const webUrl = z.url({ protocol: /^https?$/ }).meta({ expected: 'an http or https URL' })
+/**
+ * An http or https URL that needs no repair: URL() forgives backslashes, spaces and lost slashes, and other programs read them otherwise.
+ * Another scheme (`javascript:`) has no place in a link, nor has a password.
+ */
+export function isWebUrl(text: string): boolean {
+  return /^https?:\/\/[^\s\\/@?#]+(?:[/?#][^\s\\]*)?$/i.test(text) && URL.canParse(text)
+}
+
+export const webUrl = z
+  .string()
+  .refine(isWebUrl)
+  .meta({ expected: 'an http or https URL such as https://www.example.com, without a user name' })
 
 export const name = z.string().min(1)

@@ -35,8 +35,14 @@ export function dotted(path: readonly PropertyKey[]): string {
 // A key that holds more than a name is likely a value that lost its space (`secret:hunter2`): it may be a secret.
 function shownKey(key: string): string {
   const name = /^[^:=\s]*/.exec(key)?.[0] ?? ''
-  if (name === key && key.length <= 64) return printable(key)
-  return `${printable(name.slice(0, 64))}…`
+  if (looksSecret(key)) return `${printable(name.slice(0, 3))}…`
+  return name === key && key.length <= 64 ? printable(key) : `${printable(name.slice(0, 64))}…`
+}
+
+/** Long runs of mixed letters and digits are what keys, tokens and hashes look like; names, hosts, paths and addresses are not. */
+export function looksSecret(value: string): boolean {
+  const runs = value.match(/[A-Za-z0-9+=_-]{20,}/g) ?? []
+  return value.startsWith('$') || runs.some(run => /\d/.test(run) || (/[a-z]/.test(run) && /[A-Z]/.test(run)))
 }
 
 /** Control characters, bidirectional overrides and lone surrogates as escapes: a file must not be able to write to the terminal. */

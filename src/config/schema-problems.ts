@@ -2,7 +2,7 @@ import { distance } from 'fastest-levenshtein'
 import type { z } from 'zod'
 import type { ParsedDocument } from './document.ts'
 import { expectedAt, keysAt, knownKeys, wordsAt } from './keys.ts'
-import { dotted, type Problem, printable } from './problem.ts'
+import { dotted, looksSecret, type Problem, printable } from './problem.ts'
 
 /** Keys whose value is never shown, as patterns: `session.secret`, `users.*.password`. */
 export type SecretKeys = readonly string[]
@@ -33,7 +33,8 @@ export function schemaProblems(
     const missing = value === undefined
     if (missing && misspelt.has(dotted(issue.path))) return [] // it is there, under the name that is told
     const place = document.locate(issue.path, missing ? 'key' : 'value')
-    const expected = issue.code === 'custom' && issue.message ? issue.message : expectedAt(schema, issue.path)
+    const expected =
+      issue.code === 'custom' && issue.message !== NO_WORDS ? issue.message : expectedAt(schema, issue.path)
     return [
       {
         severity: 'error' as const,
@@ -46,6 +47,9 @@ export function schemaProblems(
     ]
   })
 }
+
+/** What zod says where a check brings no words of its own. */
+const NO_WORDS = 'Invalid input'
 
 type Issue = z.core.$ZodIssue
 
@@ -131,11 +135,16 @@ const lastName = (key: string) => key.slice(key.lastIndexOf('.') + 1)
 export function nearest(word: string, known: readonly string[]): string | undefined {
   const folded = word.toLowerCase().replaceAll('-', '_').slice(0, 64)
   const [best] = known
-    .map(candidate => ({ candidate, off: distance(folded, candidate.toLowerCase()) }))
+    .map(candidate => {
+      const other = candidate.toLowerCase()
+      const begins = Math.min(folded.length, other.length) > 2 && (folded.startsWith(other) || other.startsWith(folded))
+      return { candidate, off: begins ? 1 : distance(folded, other) }
+    })
     .sort((a, b) => a.off - b.off)
-  return best && best.off <= Math.max(1, Math.floor(Math.max(folded.length, best.candidate.length) / 3))
-    ? best.candidate
-    : undefined
+  if (best === undefined) return undefined
+  const length = Math.max(folded.length, best.candidate.length)
+  // Two letters exchanged are two edits.
+  return best.off <= (length < 4 ? 1 : Math.max(2, Math.floor(length / 3))) ? best.candidate : undefined
 }
 
 /** The value at a path, own properties only. */
@@ -163,8 +172,14 @@ function found(value: unknown, path: readonly PropertyKey[], issue: Issue, secre
   return quoted(value)
 }
 
-/** In quotes, short, without control characters. */
-export function quoted(value: string): string {
+/** A text in quotes, or only its length where it looks like a secret. */
+export function described(value: string): string {
+  return looksSecret(value) ? `a text of ${value.length} characters` : quoted(value)
+}
+
+/** In quotes, short, without control characters and without a URL's user and password. */
+export function quoted(text: string): string {
+  const value = text.replace(/\/\/[^/@\s]*@/g, '//…@')
   return printable(`“${value.length > 80 ? `${value.slice(0, 80)}…` : value}”`)
 }
 
@@ -174,10 +189,4 @@ export function isSecretKey(path: readonly PropertyKey[], secretKeys: SecretKeys
     const parts = pattern.split('.')
     return parts.length === path.length && parts.every((part, index) => part === '*' || part === String(path[index]))
   })
-}
-
-/** Long runs of mixed letters and digits are what keys, tokens and hashes look like; names, hosts, paths and addresses are not. */
-export function looksSecret(value: string): boolean {
-  const runs = value.match(/[A-Za-z0-9+=_-]{20,}/g) ?? []
-  return value.startsWith('$') || runs.some(run => /\d/.test(run) || (/[a-z]/.test(run) && /[A-Z]/.test(run)))
 }

@@ -77,7 +77,10 @@ export interface CookieDomain {
   readonly remember_me: Milliseconds | null
 }
 
-const rule = z.strictObject({ domain: oneOrMany(name), policy: z.enum(policies) })
+const rule = z.strictObject({
+  domain: oneOrMany(name).meta({ expected: 'a host such as app.example.com or *.example.com, or a list of them' }),
+  policy: z.enum(policies),
+})
 
 export const configSchema = z.strictObject({
   theme: z.enum(['light', 'dark', 'auto', 'grey', 'oled']).default('auto'),
@@ -113,7 +116,9 @@ export const configSchema = z.strictObject({
   session,
   regulation: z
     .strictObject({
-      modes: z.array(z.enum(['user'])).default(['user']),
+      modes: z
+        .array(z.enum(['user']).meta({ expected: 'user (this version pauses names, not addresses)' }))
+        .default(['user']),
       max_retries: z.int().min(0).max(1000).default(3),
       find_time: duration.default(2 * MINUTE),
       ban_time: duration.default(5 * MINUTE),

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { type Policy, policies } from '../schema.ts'
-import { quoted } from '../schema-problems.ts'
+import { described } from '../schema-problems.ts'
 import { COOKIES, isWithin } from './cookie-domains.ts'
 import type { Report } from './report.ts'
 
@@ -38,7 +38,7 @@ function patternsOf(report: Report): Pattern[] {
       const domain = written.toLowerCase()
       const fault = domainFault(domain)
       if (fault !== undefined) {
-        report.error(one, `${quoted(written)} would match no host: ${fault}`)
+        report.error(one, `${described(written)} would match no host: ${fault}`)
         return []
       }
       return policy === undefined ? [] : [{ rule, path: one, domain, policy }]

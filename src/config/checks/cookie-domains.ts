@@ -1,7 +1,8 @@
 import { isIP } from 'node:net'
 import { domainToASCII } from 'node:url'
 import { parse } from 'tldts'
-import { quoted } from '../schema-problems.ts'
+import { isWebUrl } from '../notations.ts'
+import { described } from '../schema-problems.ts'
 import type { Report } from './report.ts'
 
 export const COOKIES = ['session', 'cookies'] as const
@@ -14,7 +15,7 @@ export function checkCookieDomains(report: Report): void {
     const written = report.text(path)
     const domain = written?.toLowerCase()
     const fault = domain === undefined ? undefined : cookieDomainFault(domain)
-    if (fault !== undefined) report.error(path, `${quoted(written ?? '')} cannot be a cookie domain: ${fault}`)
+    if (fault !== undefined) report.error(path, `${described(written ?? '')} cannot be a cookie domain: ${fault}`)
     const good = fault === undefined ? domain : undefined
     if (good !== undefined) {
       for (const other of usable) {
@@ -75,7 +76,7 @@ function checkPortal(report: Report, index: number, domain: string | undefined):
 
 function checkedUrl(report: Report, path: PropertyKey[], domain: string | undefined): URL | undefined {
   const written = report.text(path)
-  if (written === undefined || !URL.canParse(written)) return undefined // the schema tells
+  if (written === undefined || !isWebUrl(written)) return undefined // the schema tells
   const url = new URL(written)
   const trial = url.hostname.endsWith('.localhost')
   if (url.protocol === 'http:' && !trial)
@@ -83,15 +84,10 @@ function checkedUrl(report: Report, path: PropertyKey[], domain: string | undefi
       path,
       'It must be https: over http everybody on the way could take the session. (Only names under .localhost may have http.)',
     )
-  // URL() forgives and repairs; what it would repair is likely a slip, and other programs read it otherwise.
-  if (/[\s\\]/.test(written) || !/^https?:\/\/[^/]/i.test(written))
-    report.error(path, 'It has a space, a backslash or a missing slash in it.')
-  else if (url.username !== '' || url.password !== '')
-    report.error(path, 'A URL with a user name or password in it is not allowed here.')
   if (domain !== undefined && !isWithin(url.hostname, domain))
     report.error(
       path,
-      `Its host ${quoted(url.hostname)} is outside the cookie domain ${domain} (${report.where([...path.slice(0, -1), 'domain'])}): the browser would not give it the session’s cookie.`,
+      `Its host ${described(url.hostname)} is outside the cookie domain ${domain} (${report.where([...path.slice(0, -1), 'domain'])}): the browser would not give it the session’s cookie.`,
     )
   return url
 }

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { quoted } from '../schema-problems.ts'
+import { described } from '../schema-problems.ts'
 import type { Report } from './report.ts'
 
 const HOST = ['duo_api', 'hostname'] as const
@@ -22,7 +22,7 @@ export function checkDuoKeys(report: Report, isPlaceholder: (value: string) => b
     const others = given.map(one => one[1]).join(' and ')
     report.error(
       path,
-      `duo_api.${path[1]} is missing, though ${others} ${given.length > 1 ? 'are' : 'is'} given. All three stand on the application’s page in Duo.`,
+      `It is missing, though ${others} ${given.length > 1 ? 'are' : 'is'} given. All three stand on the application’s page in Duo.`,
     )
   }
   const hostname = report.text(HOST)
@@ -49,7 +49,7 @@ function checkHostname(report: Report, hostname: string): void {
   if (/^[a-z]+:\/\//i.test(hostname)) report.error(HOST, `It is a host name, without https://. ${mend}`)
   else if (hostname.includes('/')) report.error(HOST, `It is a host name, without a path. ${mend}`)
   else if (/^admin[-.]/i.test(hostname))
-    report.error(HOST, `${quoted(hostname)} is the host of Duo’s Admin Panel. ${mend}`)
+    report.error(HOST, `${described(hostname)} is the host of Duo’s Admin Panel. ${mend}`)
   else if (isIntegrationKey(hostname) || isSecretKey(hostname))
     report.error(HOST, `This looks like one of the keys. ${mend}`)
   else if (

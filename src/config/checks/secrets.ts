@@ -39,10 +39,7 @@ export function checkSecrets(report: Report): void {
     const value = report.text(path)
     // Long and yet guessable: one character over and over, or a short piece repeated.
     if (value !== undefined && value.length >= 20 && new Set(value).size < 6)
-      report.error(
-        path,
-        `It has only ${new Set(value).size} different characters, so it can be guessed. ${mend('session.secret')}`,
-      )
+      report.error(path, `It repeats the same few characters, so it can be guessed. ${mend('session.secret')}`)
   }
 }
 

@@ -1,0 +1,108 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { environmentNames } from '../../src/config/environment.ts'
+import { knownKeys } from '../../src/config/keys.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import { formatProblem } from '../../src/config/problem.ts'
+import { configSchema, secretKeys } from '../../src/config/schema.ts'
+import { projectRoot, temporaryFolder } from '../support/process.ts'
+import { secrets } from './secrets.ts'
+
+const templateFile = join(projectRoot, 'config.template.yml')
+const template = readFileSync(templateFile, 'utf8')
+const known = knownKeys(configSchema)
+const env = { ...secrets, POSTERN_DUO_API_HOSTNAME: 'api-0123abcd.duosecurity.com' }
+
+/** Keys of plain data as the schema writes them: `session.cookies[].domain`. */
+function keysOf(value: unknown, key = ''): string[] {
+  if (Array.isArray(value)) {
+    const inside = value.flatMap(item => keysOf(item, `${key}[]`))
+    return inside.every(one => one === `${key}[]`) ? [key] : inside
+  }
+  if (typeof value !== 'object' || value === null) return [key]
+  return Object.entries(value).flatMap(([name, item]) => keysOf(item, key === '' ? name : `${key}.${name}`))
+}
+
+/** With its examples switched on: each commented line that is a key or an entry of a list. */
+const whole = template
+  .replace(/^ *(links|sites): \[\]\n/gm, '')
+  .replace(/^( *)# (( *)(?:- )?[a-z_0-9]+:(?: \S.*)?)$/gm, (line, indent: string, content: string) =>
+    /^[a-z_0-9]+: [a-z]+ [a-z]/.test(content) && !content.startsWith('text:') ? line : `${indent}${content}`,
+  )
+
+describe('config.template.yml', () => {
+  it('is valid as it stands once the secrets are given, without a warning', async () => {
+    const loaded = await loadConfig(templateFile, env)
+    expect(loaded.ok ? loaded.warnings : loaded.problems.map(formatProblem)).toEqual([])
+  })
+
+  it('row 147: is refused as it stands, and each secret is named', async () => {
+    const loaded = await loadConfig(templateFile, {})
+    const named = loaded.ok ? [] : loaded.problems.map(({ key, line, message }) => ({ key, line: line > 0, message }))
+    expect(named.map(({ key }) => key).toSorted()).toEqual([...secretKeys, 'duo_api.hostname'].toSorted())
+    for (const { line, message } of named) {
+      expect(line).toBe(true)
+      expect(message).toContain('what the template has in its place')
+    }
+  })
+
+  it('names every key of the schema, and no other', () => {
+    expect([...new Set(keysOf(parse(whole)))].toSorted()).toEqual(known.map(({ key }) => key).toSorted())
+  })
+
+  it('is valid with all its examples switched on', async () => {
+    const file = join(temporaryFolder(), 'whole.yml')
+    writeFileSync(file, whole)
+    const loaded = await loadConfig(file, env)
+    expect(loaded.ok ? loaded.warnings : loaded.problems.map(formatProblem)).toEqual([])
+  })
+
+  it('shows the defaults: without the keys that have one, the configuration is the same', async () => {
+    const file = join(temporaryFolder(), 'bare.yml')
+    const bare = `authentication_backend: { file: { path: /config/users.yml } }
+session: { cookies: [{ domain: example.com, authelia_url: https://auth.example.com }] }
+storage: { local: { path: /data/postern.sqlite3 } }
+access_control: { rules: [{ domain: public.example.com, policy: bypass }, { domain: '*.example.com', policy: two_factor }] }
+`
+    writeFileSync(file, bare)
+    const [shown, unsaid] = [await loadConfig(templateFile, env), await loadConfig(file, env)]
+    if (!shown.ok || !unsaid.ok) throw new Error('refused')
+    expect(shown.config).toEqual(unsaid.config)
+  })
+
+  it('explains every key: a comment stands before it, or one before the group that it belongs to', () => {
+    const lines = template.split('\n')
+    const unexplained = lines.filter((line, index) => {
+      if (!/^ *(?:- )?[a-z_0-9]+:/.test(line)) return false
+      const before = lines.slice(0, index).findLast(one => one.trim() !== '') ?? ''
+      return !before.trim().startsWith('#') && !/:$|- #/.test(before)
+    })
+    // Sections whose keys are explained one by one inside.
+    expect(unexplained).toEqual(['      policy: two_factor'])
+  })
+})
+
+describe('docs/configuration.md', () => {
+  const page = readFileSync(join(projectRoot, 'docs/configuration.md'), 'utf8')
+  const rows = [...page.matchAll(/^\| `([^`]+)` \| (.*?) \| (.*?) \| (.*) \|$/gm)]
+
+  it('lists every key of the schema in its order, with what it takes', () => {
+    expect(rows.map(([, key, takes]) => ({ key, takes }))).toEqual(
+      known.map(({ key, expected }) => ({ key, takes: expected })),
+    )
+  })
+
+  it('marks what is required, and the secrets', () => {
+    const marked = (word: string) => rows.filter(([, , , mark]) => mark?.includes(word)).map(([, key]) => key)
+    expect(marked('required')).toEqual(known.filter(({ required }) => required).map(({ key }) => key))
+    expect(marked('secret')).toEqual(known.map(({ key }) => key).filter(key => secretKeys.some(one => one === key)))
+  })
+
+  it('names variables that are read', () => {
+    const names = [...page.matchAll(/\bPOSTERN_[A-Z_]*[A-Z]\b/g)].map(([name]) => name.replace(/_FILE$/, ''))
+    expect(names.length).toBeGreaterThan(3)
+    for (const name of names) expect([...environmentNames().keys(), 'POSTERN_CONFIG']).toContain(name)
+  })
+})
