@@ -11,19 +11,21 @@ export interface FileWatch {
 const QUIET: Milliseconds = 50
 const AT_MOST: Milliseconds = 500
 // Folders that are mounted over a network, or by some container engines, send no events.
-const LOOK_AGAIN: Milliseconds = 5 * SECOND
+const LOOK_AGAIN_AFTER: Milliseconds = 5 * SECOND
 
 /**
  * Calls `changed` after the file at this path became another one: written, cut, deleted, moved over, or reached through another link. One
  * call at a time; a change during a call leads to one more. The file itself and the folders of each name of it are watched, since
  * a name changes in its folder and a content in its file.
+ * @param lookAgainAfter how often it looks without being told
  */
-export function watchFile(path: string, changed: () => Promise<void>): FileWatch {
+export function watchFile(path: string, changed: () => Promise<void>, lookAgainAfter = LOOK_AGAIN_AFTER): FileWatch {
   let watchers: FSWatcher[] = []
   let closed = false
   let quiet: NodeJS.Timeout | undefined
   let dirtySince: Milliseconds | undefined
   let state = 'unknown'
+  let real = path
   let work = Promise.resolve()
 
   function touched(): void {
@@ -50,14 +52,15 @@ export function watchFile(path: string, changed: () => Promise<void>): FileWatch
   }
 
   async function rewatch(): Promise<void> {
-    const real = await realpath(path).catch(() => path)
+    // A link that leads nowhere now still says where the file will be again.
+    real = await realpath(path).catch(() => real)
     if (closed) return
     const old = watchers
     watchers = [...new Set([dirname(path), dirname(real), real])].flatMap(place => watchNearest(place, touched))
     for (const watcher of old) watcher.close()
   }
 
-  const timer = setInterval(look, LOOK_AGAIN)
+  const timer = setInterval(look, lookAgainAfter)
   timer.unref()
   look()
 
