@@ -17,7 +17,7 @@ const miss = (kind: Extract<PushEvent, { type: 'no-answer' }>['miss']): PushEven
 })
 
 /** Feeds events, each so many seconds after the start. */
-function after(...events: [second: number, event: PushEvent][]): { push: Push; commands: Command[] } {
+function fed(...events: [second: number, event: PushEvent][]): { push: Push; commands: Command[] } {
   let push = newPush(start)
   const commands: Command[] = []
   for (const [second, event] of events) {
@@ -184,37 +184,35 @@ describe(advance, () => {
       ['allowed'],
     ],
   ])('%s', (_, events, state, events_, notes) => {
-    const { push, commands } = after(...events)
+    const { push, commands } = fed(...events)
     expect(push.state).toBe(state)
     expect(audited(commands)).toEqual(events_)
     expect(noted(commands)).toEqual(notes)
   })
 
   it('row 117: an allow at the deadline or later is none, and told', () => {
-    const { push, commands } = after([0, sent], [60, answer('allow')])
+    const { push, commands } = fed([0, sent], [60, answer('allow')])
     expect(push.state).toBe('timed-out')
     expect(audited(commands)).toEqual(['push.sent', 'push.timed-out', 'push.late-approval'])
-    expect(after([0, sent], [60, { type: 'time' }], [62, answer('allow')]).push.state).toBe('timed-out')
+    expect(fed([0, sent], [60, { type: 'time' }], [62, answer('allow')]).push.state).toBe('timed-out')
   })
 
   it('row 117: the first final answer stands', () => {
-    expect(after([0, sent], [5, answer('allow')], [6, answer('deny')]).push.state).toBe('allowed')
-    expect(after([0, sent], [5, answer('deny')], [6, answer('allow')]).push.state).toBe('denied')
+    expect(fed([0, sent], [5, answer('allow')], [6, answer('deny')]).push.state).toBe('allowed')
+    expect(fed([0, sent], [5, answer('deny')], [6, answer('allow')]).push.state).toBe('denied')
   })
 
   it('row 117: a transaction that Duo does not know is asked for once more, then it failed', () => {
-    expect(after([0, sent], [5, miss('unknown-transaction')]).push.state).toBe('waiting')
-    expect(after([0, sent], [5, miss('unknown-transaction')], [6, miss('unknown-transaction')]).push.state).toBe(
-      'failed',
-    )
-    expect(after([0, sent], [5, miss('unknown-transaction')], [6, answer('allow')]).push.state).toBe('allowed')
+    expect(fed([0, sent], [5, miss('unknown-transaction')]).push.state).toBe('waiting')
+    expect(fed([0, sent], [5, miss('unknown-transaction')], [6, miss('unknown-transaction')]).push.state).toBe('failed')
+    expect(fed([0, sent], [5, miss('unknown-transaction')], [6, answer('allow')]).push.state).toBe('allowed')
   })
 
   it('row 120: an approval after a cancel raises nothing and is told; a denial or a fraud report then still counts', () => {
-    const late = after([0, sent], [5, { type: 'cancel' }], [6, answer('allow')])
+    const late = fed([0, sent], [5, { type: 'cancel' }], [6, answer('allow')])
     expect(late.push).toMatchObject({ state: 'cancelled', upstream: { at: 'over' } })
     expect(audited(late.commands)).toEqual(['push.sent', 'push.cancelled', 'push.late-approval'])
-    const reported = after([0, sent], [5, { type: 'cancel' }], [6, answer('deny', 'fraud')])
+    const reported = fed([0, sent], [5, { type: 'cancel' }], [6, answer('deny', 'fraud')])
     expect(reported.push).toMatchObject({ state: 'cancelled', upstream: { at: 'reporting' } })
     expect(noted(reported.commands)).toEqual(['fraud'])
     expect(reported.commands).toContainEqual({ do: 'alarm' })
@@ -222,13 +220,13 @@ describe(advance, () => {
   })
 
   it('row 120: a cancel while the push is being sent still hears the phone', () => {
-    const { push, commands } = after([0, { type: 'cancel' }], [1, sent], [9, answer('allow')])
+    const { push, commands } = fed([0, { type: 'cancel' }], [1, sent], [9, answer('allow')])
     expect(push.state).toBe('cancelled')
     expect(audited(commands)).toEqual(['push.cancelled', 'push.sent', 'push.late-approval'])
   })
 
   it('row 125: a fraud report is told again by whoever takes over, until it was told', () => {
-    const { push } = after([0, sent], [5, answer('deny', 'fraud')])
+    const { push } = fed([0, sent], [5, answer('deny', 'fraud')])
     expect(advance(push, { type: 'resumed' }, start + 9_000).commands).toEqual([{ do: 'alarm' }])
     const told = advance(push, { type: 'alarmed' }, start + 9_000).push
     expect(told).toMatchObject({ state: 'fraud', upstream: { at: 'over' } })
@@ -237,25 +235,25 @@ describe(advance, () => {
 
   it('lets Duo be out of reach until the deadline, then says that it failed', () => {
     const events = Array.from({ length: 50 }, (_, index): [number, PushEvent] => [index, miss('unreachable')])
-    expect(after([0, sent], ...events).push.state).toBe('waiting')
-    expect(after([0, sent], ...events, [60, { type: 'time' }]).push).toMatchObject({
+    expect(fed([0, sent], ...events).push.state).toBe('waiting')
+    expect(fed([0, sent], ...events, [60, { type: 'time' }]).push).toMatchObject({
       state: 'failed',
       reason: 'duo-timeout',
     })
-    expect(after([0, sent], ...events, [59, answer('allow')]).push.state).toBe('allowed')
+    expect(fed([0, sent], ...events, [59, answer('allow')]).push.state).toBe('allowed')
   })
 
   it('gives nonsense two more tries, and keys that Duo refuses none', () => {
-    expect(after([0, sent], [1, miss('unreadable')], [2, miss('unreadable')]).push.state).toBe('waiting')
-    expect(after([0, sent], [1, miss('unreadable')], [2, miss('unreadable')], [3, miss('unreadable')]).push.state).toBe(
+    expect(fed([0, sent], [1, miss('unreadable')], [2, miss('unreadable')]).push.state).toBe('waiting')
+    expect(fed([0, sent], [1, miss('unreadable')], [2, miss('unreadable')], [3, miss('unreadable')]).push.state).toBe(
       'failed',
     )
-    expect(after([0, sent], [1, miss('refused')]).push.state).toBe('failed')
+    expect(fed([0, sent], [1, miss('refused')]).push.state).toBe('failed')
   })
 
   it('stops listening some seconds after the deadline', () => {
-    expect(after([0, sent], [60, { type: 'time' }]).push.upstream.at).toBe('ringing')
-    expect(after([0, sent], [71, { type: 'time' }]).push).toMatchObject({
+    expect(fed([0, sent], [60, { type: 'time' }]).push.upstream.at).toBe('ringing')
+    expect(fed([0, sent], [71, { type: 'time' }]).push).toMatchObject({
       state: 'timed-out',
       upstream: { at: 'over' },
     })

@@ -1,0 +1,116 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { onTestFinished } from 'vitest'
+import { type Duo, openDuo, type RequestFacts } from '../../src/duo/duo.ts'
+import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
+import { openStorage } from '../../src/storage/open-storage.ts'
+import type { AuditEvent } from '../../src/telemetry/audit.ts'
+import { temporaryFolder } from '../support/process.ts'
+
+const keys = { integrationKey: 'DIXXXXXXXXXXXXXXXXXX', secretKey: 'deadbeefdeadbeefdeadbeefdeadbeefdeadbeef' }
+const phone = (id: string, name: string) => ({ id, name, number: '+15550100', capabilities: ['push' as const] })
+
+export interface Opened extends Duo {
+  readonly events: { event: AuditEvent; reason?: string; host?: string; device?: string; detail?: string }[]
+  readonly frauds: string[]
+  readonly lines: string[]
+  crash(): Promise<void>
+}
+
+export interface House {
+  now: number
+  readonly simulator: Simulator
+  readonly file: string
+  readonly caFile: string
+  /** One more Postern over the same file and the same clock. `clock`: one of its own. */
+  open(more?: { port?: number; ca?: string; clock?: () => number; file?: string }): Promise<Opened>
+}
+
+/** A simulator, an SQLite file, and as many Duos over it as a test wants. */
+export async function openHouse(): Promise<House> {
+  const state = { now: Date.UTC(2026, 10, 24, 13, 0, 0) }
+  const clock = () => state.now
+  const simulator = await startSimulator({
+    ...keys,
+    clock,
+    users: [
+      { username: 'alice', devices: [phone('DPALICE1', 'Alice’s phone')] },
+      { username: 'bob', devices: [phone('DPBOB1', 'Work'), phone('DPBOB2', 'Private')] },
+      { username: 'carol', status: 'bypass', devices: [phone('DPCAROL1', 'Phone')] },
+      { username: 'dave', status: 'locked out', devices: [phone('DPDAVE1', 'Phone')] },
+    ],
+  })
+  onTestFinished(() => simulator.close())
+  const folder = temporaryFolder()
+  const file = join(folder, 'postern.sqlite3')
+  const caFile = join(folder, 'ca.pem')
+  writeFileSync(caFile, simulator.ca)
+
+  const open: House['open'] = async (more = {}) => {
+    const events: Opened['events'] = []
+    const frauds: string[] = []
+    const lines: string[] = []
+    const log = pino({ level: 'debug' }, { write: line => void lines.push(line) })
+    const storage = await openStorage(
+      { encryption_key: 'x'.repeat(20), local: { path: more.file ?? file } },
+      { log, clock },
+    )
+    const ca_file = more.ca === undefined ? caFile : join(folder, `ca-${events.length}-${Math.random()}.pem`)
+    if (more.ca !== undefined) writeFileSync(ca_file, more.ca)
+    const duo = await openDuo({
+      config: {
+        disable: false,
+        hostname: `localhost:${more.port ?? simulator.apiPort}`,
+        integration_key: keys.integrationKey,
+        secret_key: keys.secretKey,
+        enable_self_enrollment: false,
+        ca_file,
+      },
+      storage,
+      clock: more.clock ?? clock,
+      log,
+      audit: (event, fields) => void events.push({ event, ...fields }),
+    })
+    duo.onFraud(async username => void frauds.push(username))
+    let open = true
+    const close = async () => {
+      if (!open) return
+      open = false
+      await duo.close()
+      await storage.close()
+    }
+    onTestFinished(close)
+    // `simulated` is read anew each time: Object.assign would freeze it.
+    const opened = Object.create(duo, {
+      simulated: { get: () => duo.simulated },
+      events: { value: events },
+      frauds: { value: frauds },
+      lines: { value: lines },
+      /** The process is gone from one moment to the next: nothing more reaches the file. */
+      crash: {
+        value: async () => {
+          open = false
+          await storage.close()
+          await duo.close().catch(() => {})
+        },
+      },
+    })
+    return opened as Opened
+  }
+  return Object.assign(state, { simulator, file, caFile, open })
+}
+
+export const owner = (username: string, session = `${username}-session`) => ({
+  sessionKey: session,
+  username,
+  displayName: `${username} Example`,
+})
+
+export const facts = (more: Partial<RequestFacts> = {}): RequestFacts => ({
+  site: 'one.example.com',
+  ip: '192.0.2.7',
+  browser: 'Firefox on Linux',
+  at: Date.UTC(2026, 10, 24, 13, 0, 0),
+  ...more,
+})
