@@ -125,7 +125,7 @@ function unknownVariable(prefix: string, name: string): string {
 /** What the file would hold: an environment knows texts only. */
 function coerced(text: string, expected: string): unknown {
   if (expected === either(['true', 'false']) && /^(true|false)$/.test(text)) return text === 'true'
-  return expected === 'a whole number' && /^-?\d{1,15}$/.test(text) ? Number(text) : text
+  return expected.startsWith('a whole number') && /^-?\d{1,15}$/.test(text) ? Number(text) : text
 }
 
 /** The one line of a secret's file. One final newline is cut, since editors and `echo` write it. */

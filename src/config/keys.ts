@@ -6,6 +6,7 @@ export interface KnownKey {
   readonly key: string
   /** What it takes, in words. */
   readonly expected: string
+  /** Always, or in each entry of a list. */
   readonly required: boolean
 }
 
@@ -83,12 +84,13 @@ export function wordsAt(root: z.ZodType, path: readonly PropertyKey[]): string[]
 
 function expectationOf(wrapped: unknown): string {
   const { schema, expected } = bare(wrapped)
+  if (schema instanceof z.ZodString) return `${expected ?? 'a text'}${lengthOf(schema)}`
   if (expected !== undefined) return expected
   if (schema instanceof z.ZodUnion) return either(schema.def.options.map(expectationOf))
   if (schema instanceof z.ZodEnum) return either(schema.options.map(String))
   if (schema instanceof z.ZodLiteral) return either([...schema.values].map(String))
   if (schema instanceof z.ZodBoolean) return 'true or false'
-  if (schema instanceof z.ZodNumber) return 'a whole number'
+  if (schema instanceof z.ZodNumber) return `a whole number${rangeOf(schema)}`
   if (schema instanceof z.ZodArray) return `a list, each entry ${expectationOf(schema.def.element)}`
   if (schema instanceof z.ZodObject) {
     const needed = Object.entries(schema.shape).flatMap(([name, value]) => (bare(value).required ? [name] : []))
@@ -96,6 +98,17 @@ function expectationOf(wrapped: unknown): string {
   }
   if (schema instanceof z.ZodRecord) return 'a map of keys and values'
   return 'a text'
+}
+
+function lengthOf({ minLength, maxLength }: z.ZodString): string {
+  const most = maxLength === null ? '' : ` of at most ${maxLength} characters`
+  return minLength === null || minLength < 2 ? most : ` of ${minLength} characters or more`
+}
+
+function rangeOf({ minValue, maxValue }: z.ZodNumber): string {
+  return minValue !== null && maxValue !== null && maxValue < Number.MAX_SAFE_INTEGER
+    ? ` from ${minValue} to ${maxValue}`
+    : ''
 }
 
 /** `a, b or c`. */
@@ -115,7 +128,7 @@ export function knownKeys(root: z.ZodType): KnownKey[] {
         )
       const inside =
         schema instanceof z.ZodArray
-          ? walk(schema.def.element, `${key}[]`, needed && required)
+          ? walk(schema.def.element, `${key}[]`, true)
           : schema instanceof z.ZodRecord
             ? walk(schema.def.valueType, `${key}.*`, needed && required)
             : []

@@ -108,3 +108,4 @@ export const webUrl = z
   .meta({ expected: 'an http or https URL such as https://www.example.com, without a user name' })
 
 export const name = z.string().min(1)
+export const filePath = name.meta({ expected: 'the path of a file' })

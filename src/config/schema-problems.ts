@@ -65,19 +65,11 @@ function narrowed(issue: Issue): Issue {
 }
 
 function expectation(issue: Issue, expected: string): string {
-  if (issue.code === 'too_small') {
-    if (issue.origin === 'string')
-      return issue.minimum === 1
-        ? `${expected}, not an empty one`
-        : `${expected} of ${issue.minimum} characters or more`
-    if (issue.origin === 'array') return issue.minimum === 1 ? 'at least one entry' : `${issue.minimum} entries or more`
-    return `${expected}, ${issue.minimum} or more`
-  }
-  if (issue.code === 'too_big') {
-    if (issue.origin === 'string') return `${expected} of at most ${issue.maximum} characters`
-    if (issue.origin === 'array') return `at most ${issue.maximum} entries`
-    return `${expected}, ${issue.maximum} at most`
-  }
+  if (issue.code !== 'too_small' && issue.code !== 'too_big') return expected
+  if (issue.origin === 'string')
+    return issue.code === 'too_small' && issue.minimum === 1 ? `${expected}, not an empty one` : expected
+  if (issue.origin === 'array')
+    return issue.code === 'too_small' ? `${issue.minimum} or more entries` : `at most ${issue.maximum} entries`
   return expected
 }
 

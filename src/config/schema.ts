@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { MINUTE, type Milliseconds } from '../clock.ts'
-import { address, cookieName, duration, name, oneOrMany, trustedProxy, webUrl } from './notations.ts'
+import { address, cookieName, duration, filePath, name, oneOrMany, trustedProxy, webUrl } from './notations.ts'
 
 export type { ListenAddress } from './notations.ts'
 
@@ -24,7 +24,7 @@ const rememberMe = z
   .meta({ expected: 'a duration such as 1M, or -1 for never' })
 
 const cookie = z.strictObject({
-  domain: name,
+  domain: name.meta({ expected: 'a domain such as example.com' }),
   authelia_url: webUrl,
   default_redirection_url: webUrl.optional(),
   name: cookieName.optional(),
@@ -36,7 +36,7 @@ const cookie = z.strictObject({
 
 const session = z
   .strictObject({
-    secret: z.string().min(32),
+    secret: z.string().min(32).meta({ expected: 'a random text' }),
     name: cookieName.default('authelia_session'),
     same_site: sameSite.default('lax'),
     inactivity: duration.default(5 * MINUTE),
@@ -95,7 +95,7 @@ export const configSchema = z.strictObject({
     .strictObject({
       level: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
       format: z.enum(['text', 'json']).default('text'),
-      file_path: name.optional(),
+      file_path: filePath.optional(),
       keep_stdout: z.boolean().default(false),
     })
     .prefault({}),
@@ -106,7 +106,7 @@ export const configSchema = z.strictObject({
       .meta({ expected: 'always, disable or a duration such as 5m' }),
     password_reset: z.strictObject({ disable: z.boolean().default(false), custom_url: webUrl.optional() }).prefault({}),
     file: z.strictObject({
-      path: name,
+      path: filePath,
       watch: z.boolean().default(true),
       search: z
         .strictObject({ email: z.boolean().default(false), case_insensitive: z.boolean().default(false) })
@@ -125,8 +125,8 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   storage: z.strictObject({
-    encryption_key: z.string().min(20),
-    local: z.strictObject({ path: name }),
+    encryption_key: z.string().min(20).meta({ expected: 'a random text' }),
+    local: z.strictObject({ path: filePath }),
   }),
   access_control: z
     .strictObject({ default_policy: z.enum(policies).default('deny'), rules: z.array(rule).default([]) })
@@ -136,12 +136,12 @@ export const configSchema = z.strictObject({
       disable: z.boolean().default(false),
       // Which of the three is missing, and their shapes, is told by checks/duo-keys.ts.
       /** May carry a port, which is not signed. */
-      hostname: z.string().default(''),
-      integration_key: z.string().default(''),
-      secret_key: z.string().default(''),
+      hostname: z.string().meta({ expected: 'a host name such as api-XXXXXXXX.duosecurity.com' }).default(''),
+      integration_key: z.string().meta({ expected: 'DI and 18 letters and digits' }).default(''),
+      secret_key: z.string().meta({ expected: '40 letters and digits' }).default(''),
       enable_self_enrollment: z.boolean().default(false),
       /** PEM file to trust instead of Duo's pinned roots. */
-      ca_file: name.optional(),
+      ca_file: filePath.optional(),
     })
     // As in Authelia: a section without any of the three is one that is switched off.
     .transform(duo => ({
