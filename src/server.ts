@@ -7,8 +7,10 @@ import { openDuo } from './duo/duo.ts'
 import { gate } from './gate/gate.ts'
 import { trustedProxies } from './http/client-address.ts'
 import { openLogin } from './login/open-login.ts'
+import { createGatePages } from './portal/gate-pages.ts'
 import { portal } from './portal/portal.ts'
 import { openSessions } from './session/open-sessions.ts'
+import { sessionPlugin } from './session/plugin.ts'
 import { openStorage } from './storage/open-storage.ts'
 import { createAudit } from './telemetry/audit.ts'
 import { openUsers } from './users/open-users.ts'
@@ -64,9 +66,13 @@ async function furnish(app: FastifyInstance, config: Config, log: FastifyBaseLog
   })
   const login = openLogin({ config, sessions, users, access, duo, proxies, audit, clock, closing: closing.signal })
 
-  await app.register(gate, { sessions, users, access, cookies, proxies, clock, log, audit })
-  await app.register(api, { login, config, clock, wantsSecondFactor: access.wants('two_factor') })
-  await app.register(portal, { login, config, clock, log })
+  const pages = createGatePages({ config, clock, simulated: () => login.simulated })
+  await app.register(gate, { sessions, users, access, cookies, proxies, clock, log, audit, pages })
+  await app.register(async faces => {
+    await faces.register(sessionPlugin, { sessions, config: config.session })
+    await faces.register(api, { login, config, clock, wantsSecondFactor: access.wants('two_factor') })
+    await faces.register(portal, { login, config, clock, log })
+  })
 }
 
 const HEADERS_AT_MOST = 200
@@ -82,6 +88,10 @@ function newHttpServer(log: FastifyBaseLogger): FastifyInstance {
     connectionTimeout: 0, // a page may be held; what a client has to send is bounded by the request's own timeout
     keepAliveTimeout: 75 * SECOND, // longer than a proxy keeps its idle connections, so that it never writes into a closing one
     forceCloseConnections: 'idle',
+    // What the router itself cannot read, such as `/%`: no room has it, and the framework's own words name the framework.
+    frameworkErrors: (_error, _request, reply) => {
+      reply.raw.writeHead(400, { 'content-type': 'application/json' }).end('{"status":"KO","message":"Bad Request"}')
+    },
     http: { maxHeaderSize: HEADER_BYTES_AT_MOST, headersTimeout: 10 * SECOND, connectionsCheckingInterval: 5 * SECOND },
   })
   // Node drops what is over its count in silence: a decision on a cut list of headers is none. 0 is no count; the bytes are bounded.

@@ -8,13 +8,13 @@ import { request } from 'undici'
 import { loadConfig } from '../config/load.ts'
 import { formatProblem } from '../config/problem.ts'
 import { buildServer } from '../server.ts'
-import { sampleUsers } from '../simulator/sample-users.ts'
 import { startSimulator } from '../simulator/simulator.ts'
 import { createLog } from '../telemetry/log.ts'
 import { sampleApps } from './demo/apps.tsx'
 import { DEMO_PASSWORD, type DuoKeys, writeConfiguration } from './demo/configuration.ts'
 import { startNginx } from './demo/nginx.ts'
-import { smallProxy } from './demo/small-proxy.ts'
+import { type Behind, type Hosts, smallProxy } from './demo/small-proxy.ts'
+import { demoUsers } from './simulator.ts'
 
 /**
  * Runs the whole on this machine behind one port: Postern, the Duo simulator with its phone (or the real Duo, with its keys in the
@@ -65,7 +65,7 @@ async function start(port: number, atEnd: (end: () => unknown) => void): Promise
   const posternUrl = await listenOnLoopback(server)
 
   const behind = { postern: posternUrl, apps: appsUrl, phone: simulated?.phoneUrl ?? null }
-  const proxy = await startProxy(folder, port, hosts, behind, atEnd)
+  const proxy = await startProxy(folder, port, { ...hosts, apps: Object.values(hosts.apps) }, behind, atEnd)
   await answers(`http://127.0.0.1:${port}/`, hosts.portal)
 
   console.log(`
@@ -89,7 +89,7 @@ ${
 async function simulatedDuo(atEnd: (end: () => unknown) => void): Promise<{ keys: DuoKeys; phoneUrl: string }> {
   const integrationKey = 'DIDEMO00000000000001'
   const secretKey = randomBytes(20).toString('hex')
-  const simulator = await startSimulator({ integrationKey, secretKey, users: sampleUsers })
+  const simulator = await startSimulator({ integrationKey, secretKey, users: demoUsers })
   atEnd(() => simulator.close())
   const keys = { hostname: `localhost:${simulator.apiPort}`, integrationKey, secretKey, ca: simulator.ca }
   return { keys, phoneUrl: `http://127.0.0.1:${simulator.phonePort}` }
@@ -112,16 +112,16 @@ function realDuo(env: NodeJS.ProcessEnv): DuoKeys | null {
 async function startProxy(
   folder: string,
   port: number,
-  hosts: { portal: string; apps: { one: string; two: string }; phone: string },
-  behind: { postern: string; apps: string; phone: string | null },
+  hosts: Hosts,
+  behind: Behind,
   atEnd: (end: () => unknown) => void,
 ): Promise<string> {
-  const nginx = await startNginx(folder, port, behind)
+  const nginx = await startNginx(folder, port, hosts, behind)
   if (nginx !== null) {
     atEnd(() => nginx.stop())
     return `nginx (${nginx.program})`
   }
-  const proxy = await smallProxy({ ...hosts, apps: Object.values(hosts.apps) }, behind)
+  const proxy = await smallProxy(hosts, behind)
   atEnd(() => proxy.close())
   await proxy.listen({ host: '127.0.0.1', port })
   return 'a small proxy of its own, since nginx is not installed'

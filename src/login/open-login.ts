@@ -46,7 +46,10 @@ export function openLogin({ config, sessions, users, access, duo, proxies, audit
     const domain = domainOfPortal.get(host.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase())
     if (domain === undefined) return undefined
     const client = { ip: clientOf(request.raw, proxies).address, browser: browserName(request.headers['user-agent']) }
-    const found = await sessions.find(rawHeaders, domain)
+    const { record } = request.session
+    // Asked again for nobody: why a session that this browser had is over, or that the store is down.
+    const found =
+      record === undefined ? await sessions.find(rawHeaders, domain) : { state: 'live' as const, session: record }
     const nobody = { domain, who: null, level: 0, ...client } as const
     if (found.state === 'anonymous') return { ...nobody, ended: found.ended }
     const person = users.find(found.session.username)

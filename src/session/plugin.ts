@@ -28,7 +28,7 @@ const HANDED_OVER = '@postern/session'
 /**
  * `request.session` by @fastify/session: `record` is the one live session that `find` makes out of the raw header, for the cookie domain of
  * the Host. It is a view. A record is written once, so `save`, `regenerate` and `reload` fail; `destroy` ends the session. Nothing is stored
- * for who is nobody, and no cookie is set or cleared here. StoreDown fails the request.
+ * for who is nobody, and no cookie is set or cleared here.
  * For portal and API only: on the gate it would cost more than the gate. Why it is built so: docs/decisions/0003-session-plugin.md.
  */
 export const sessionPlugin = fastifyPlugin<Options>(usePlugins, { name: 'postern-session', fastify: '5.x' })
@@ -68,12 +68,14 @@ async function usePlugins(app: FastifyInstance, { sessions, config }: Options): 
       done()
     }
     if (domain === undefined) return take({ state: 'anonymous', ended: null })
+    // With the store down nobody is anybody here; who needs to know asks `find` and gets StoreDown. Styles and health still answer.
+    const nobody = () => take({ state: 'anonymous', ended: null })
     try {
       const found = sessions.find(rawHeaders, domain)
-      if (found instanceof Promise) found.then(take, done)
+      if (found instanceof Promise) found.then(take, nobody)
       else take(found)
-    } catch (error) {
-      done(error as Error) // only StoreDown is thrown
+    } catch {
+      nobody()
     }
   })
   await app.register(fastifySession, {

@@ -41,6 +41,15 @@ async function stillServes() {
 }
 
 describe('what is not HTTP, or too much of it', () => {
+  it.each(['/api/./health', '/api/../api/health', '//api/health', '/api/health/.', '/api\\health'])(
+    'row 61: %s is no way round: 404',
+    async path => {
+      expect(
+        status(await raw(`GET ${path} HTTP/1.1\r\nHost: auth.postern.localhost\r\nConnection: close\r\n\r\n`)),
+      ).toBe(404)
+    },
+  )
+
   it('row 16: 999 tiny headers before the proxy’s own are refused: no decision on a cut list', async () => {
     const many = Array.from({ length: 999 }, (_, i) => `a${i}: b`)
     expect([400, 431]).toContain(status(await raw(gateRequest(many))))

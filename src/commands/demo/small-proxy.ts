@@ -11,11 +11,15 @@ export interface Behind {
   readonly phone: string | null
 }
 
+/** With the port. */
+export interface Hosts {
+  readonly portal: string
+  readonly apps: readonly string[]
+  readonly phone: string
+}
+
 /** The demo's reverse proxy where nginx is not to be had: the same as deploy/nginx does, on @fastify/http-proxy. Not for production. */
-export async function smallProxy(
-  hosts: { portal: string; apps: readonly string[]; phone: string },
-  behind: Behind,
-): Promise<FastifyInstance> {
+export async function smallProxy(hosts: Hosts, behind: Behind): Promise<FastifyInstance> {
   const server = Fastify({ logger: false, trustProxy: false })
 
   async function askGate(request: FastifyRequest, reply: FastifyReply): Promise<void> {
