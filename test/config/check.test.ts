@@ -1,0 +1,65 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { node, projectRoot, start, temporaryFolder } from '../support/process.ts'
+import { secrets } from './secrets.ts'
+
+const hash = '$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$pLa0QwdFZqP6pBv3rjP8S6tZCk3pH0cdwVv2l8cXbVk'
+
+/** What `postern check` says about these files, and how it ends. */
+async function check(config: string, users = `users:\n  john:\n    displayname: John\n    password: ${hash}\n`) {
+  const folder = temporaryFolder()
+  writeFileSync(join(folder, 'users.yml'), users)
+  writeFileSync(join(folder, 'postern.yml'), config)
+  const { PATH } = process.env
+  const running = start(node, [join(projectRoot, 'src/main.ts'), 'check', '--config', 'postern.yml'], {
+    cwd: folder,
+    env: { PATH, ...secrets },
+  })
+  const code = await running.exit
+  return { code, lines: running.output().trimEnd().split('\n') }
+}
+
+const good = `authentication_backend: { file: { path: users.yml } }
+storage: { local: { path: postern.sqlite3 } }
+session: { cookies: [{ domain: example.com, authelia_url: https://auth.example.com }] }
+duo_api: { hostname: api-0123abcd.duosecurity.com }
+access_control: { rules: [{ domain: '*.example.com', policy: two_factor }] }
+`
+
+describe('postern check', () => {
+  it('ends with 0 and one line where nothing is wrong', async () => {
+    expect(await check(good)).toEqual({ code: 0, lines: ['postern.yml can be used.'] })
+  })
+
+  it('ends with 0 where there are only warnings, and tells them', async () => {
+    expect(await check(`${good}totp: {}\n`)).toEqual({
+      code: 0,
+      lines: [
+        'postern.yml:6:1: warning: totp: Ignored: one-time passwords are not part of Postern; Duo is its second factor.',
+        'postern.yml can be used, with 1 warning.',
+      ],
+    })
+  })
+
+  it('ends with 1 where there is an error, and tells everything at once', async () => {
+    expect(await check(`${good}totp: {}\nthem: light\nlog: { level: loud }\n`)).toEqual({
+      code: 1,
+      lines: [
+        'postern.yml:6:1: warning: totp: Ignored: one-time passwords are not part of Postern; Duo is its second factor.',
+        'postern.yml:7:1: error: them: There is no such key here. Did you mean theme?',
+        'postern.yml:8:15: error: log.level: Found “loud”, expected trace, debug, info, warn or error.',
+        '2 errors and 1 warning: Postern would not start with postern.yml.',
+      ],
+    })
+  })
+
+  it('checks the users file that the configuration names', async () => {
+    const { code, lines } = await check(good, 'users:\n\tjohn: {}\n')
+    expect(code).toBe(1)
+    expect(lines).toEqual([
+      'users.yml:2:1: error: A tab is used for indentation; YAML wants spaces.',
+      '1 error: Postern would not start with postern.yml.',
+    ])
+  })
+})
