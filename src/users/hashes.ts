@@ -236,8 +236,8 @@ export function describeCost(hash: PasswordHash): string {
   }
 }
 
-/** Stands in for the hash of a name that nobody has, when the file has no hash to go by. Authelia's defaults. */
-export const standardHash: PasswordHash = {
+/** Authelia's defaults: what `postern hash` makes, and what stands in for a hash where a file has none. */
+export const standardHash = {
   algorithm: 'argon2',
   variant: 'argon2id',
   version: 0x13,
@@ -246,4 +246,4 @@ export const standardHash: PasswordHash = {
   lanes: 4,
   salt: Buffer.alloc(16, 'decoy'),
   key: Buffer.alloc(32),
-}
+} satisfies PasswordHash

@@ -15,7 +15,7 @@ const LOOK_AGAIN_AFTER: Milliseconds = 5 * SECOND
 
 /**
  * Calls `changed` after the file at this path became another one: written, cut, deleted, moved over, or reached through another link. One
- * call at a time; a change during a call leads to one more. The file itself and the folders of each name of it are watched, since
+ * call at a time; a change during a call leads to one more. The folder of its name and the file itself are watched, since
  * a name changes in its folder and a content in its file.
  * @param lookAgainAfter how often it looks without being told
  */
@@ -56,7 +56,7 @@ export function watchFile(path: string, changed: () => Promise<void>, lookAgainA
     real = await realpath(path).catch(() => real)
     if (closed) return
     const old = watchers
-    watchers = [...new Set([dirname(path), dirname(real), real])].flatMap(place => watchNearest(place, touched))
+    watchers = [...new Set([dirname(path), real])].flatMap(place => watchNearest(place, touched))
     for (const watcher of old) watcher.close()
   }
 
