@@ -24,8 +24,6 @@ export interface Dialect {
   loginStatus(method: string, wantsPage: boolean): 302 | 303 | 401
   /** Whether the proxy drops a refusal's body, so that the portal's page must be named by a header. */
   readonly dropsBody: boolean
-  /** Whether a yes carries the Cookie header without the session's cookie, for a proxy that cannot edit it itself. */
-  readonly returnsCookie: boolean
 }
 
 const nginxFile = 'deploy/nginx/postern-location.conf'
@@ -46,7 +44,6 @@ export const dialects = [
     },
     loginStatus: () => 401,
     dropsBody: true,
-    returnsCookie: false,
   },
   {
     // Traefik, Caddy: the answer goes to the browser as it stands.
@@ -69,7 +66,6 @@ export const dialects = [
       return method === 'GET' || method === 'HEAD' || method === 'OPTIONS' ? 302 : 303
     },
     dropsBody: false,
-    returnsCookie: true,
   },
 ] as const satisfies readonly Dialect[]
 

@@ -71,6 +71,8 @@ http {
   access_log off;
   client_body_temp_path ${folder}/client; proxy_temp_path ${folder}/proxy; fastcgi_temp_path ${folder}/fastcgi;
   uwsgi_temp_path ${folder}/uwsgi; scgi_temp_path ${folder}/scgi;
+  # What a careless administrator may have: a dead gate must stay a no.
+  error_page 401 403 500 502 503 504 =200 /open;
   include conf.d/*.conf;
 }
 `,
