@@ -1,4 +1,4 @@
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { compileAccess } from './access/access.ts'
 import { api } from './api/api.ts'
 import { type Clock, SECOND } from './clock.ts'
@@ -81,7 +81,7 @@ const HEADER_BYTES_AT_MOST = 16 * 1024
 function newHttpServer(log: FastifyBaseLogger): FastifyInstance {
   const app = Fastify({
     loggerInstance: log,
-    disableRequestLogging: true, // what happens is told by audit events
+    logController: new LogController({ disableRequestLogging: true }), // what happens is told by audit events
     trustProxy: false, // forwarded headers are read by http/client-address, strictly
     bodyLimit: HEADER_BYTES_AT_MOST,
     requestTimeout: 20 * SECOND,
