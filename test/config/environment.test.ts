@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 import { formatProblem } from '../../src/config/problem.ts'
-import { temporaryFolder } from '../support/process.ts'
+import { requiredProgram, temporaryFolder } from '../support/process.ts'
 import { secrets } from './secrets.ts'
 
 const minimal = `authentication_backend: { file: { path: users.yml } }
@@ -75,7 +75,7 @@ describe('secrets from the environment and from files that it names', () => {
   it('row 146: a file of a secret that is missing, a folder, a FIFO or a device names the key and the reason', async () => {
     const folder = temporaryFolder()
     mkdirSync(join(folder, 'folder'))
-    execFileSync('mkfifo', [join(folder, 'fifo')])
+    execFileSync(requiredProgram('mkfifo', 'apt install coreutils'), [join(folder, 'fifo')])
     const said = async (path: string) => errors({ ...other, POSTERN_SESSION_SECRET_FILE: path })
     const line = (path: string, why: string) => [
       `POSTERN_SESSION_SECRET_FILE: error: session.secret: The file ${path} that it names ${why}.`,

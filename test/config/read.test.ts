@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { readBounded, UnreadableFile } from '../../src/config/read.ts'
-import { temporaryFolder } from '../support/process.ts'
+import { requiredProgram, temporaryFolder } from '../support/process.ts'
 
 const asRoot = process.getuid?.() === 0
 
@@ -26,7 +26,7 @@ describe(readBounded, () => {
   it('row 146: refuses what is missing, a folder, a FIFO, a device and a socket at once, and says which', async () => {
     const folder = temporaryFolder()
     mkdirSync(join(folder, 'folder'))
-    execFileSync('mkfifo', [join(folder, 'fifo')])
+    execFileSync(requiredProgram('mkfifo', 'apt install coreutils'), [join(folder, 'fifo')])
     symlinkSync('loop', join(folder, 'loop'))
     const server = createServer().listen(join(folder, 'socket'))
     onTestFinished(() => void server.close())

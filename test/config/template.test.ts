@@ -78,7 +78,7 @@ access_control: { rules: [{ domain: public.example.com, policy: bypass }, { doma
       (line, index) => /^ *(?:- )?[a-z_0-9]+: /.test(line) && !/^ *(?:- )?#/.test(lines[index - 1] ?? ''),
     )
     // The second rule shows what the first explains; the lists are explained above their examples.
-    expect(unexplained).toEqual(["    - domain: '*.example.com'", '      policy: two_factor'])
+    expect(unexplained).toEqual(['    - domain: "*.example.com"', '      policy: two_factor'])
   })
 })
 
