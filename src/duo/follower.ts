@@ -82,7 +82,11 @@ export function openFollower({ records, client, clock, log, audit, alarm, change
       const { push, commands } = advance(seen.push, event, now)
       if (push === seen.push) return { record: seen, changed: false, commands }
       const notes = commands.flatMap(command => (command.do === 'guard' ? [command.note] : []))
-      const written = await records.write(seen, push, { holder: asHolder ? holder : null, notes, now })
+      const written = await records.write(seen, push, {
+        by: asHolder ? { holder, until: now + LEASE } : 'anybody',
+        notes,
+        now,
+      })
       if (written === 'taken') {
         // An answer that belongs to another push says nothing about this one.
         return apply(id, { type: 'not-sent', reason: 'duo-malformed', mayRing: true }, asHolder)

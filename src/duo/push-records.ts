@@ -23,6 +23,11 @@ export interface PushRecord {
   readonly startedAt: Milliseconds
 }
 
+export interface Lease {
+  readonly holder: string
+  readonly until: Milliseconds
+}
+
 /** Ended pushes are of no use after a day; the log keeps what happened. */
 const KEPT: Milliseconds = DAY
 const DELETED_AT_ONCE = 500
@@ -70,16 +75,17 @@ export interface PushRecords {
   /** Undefined: another push of this person is in flight. The lease is the holder's. */
   insert(
     record: Pick<PushRecord, 'sessionKey' | 'username' | 'push' | 'device' | 'facts' | 'startedAt'>,
-    lease: { holder: string; until: Milliseconds },
+    lease: Lease,
   ): Promise<PushRecord | undefined>
   /**
-   * Writes what became of a push, the person's guard with it. Undefined: somebody wrote meanwhile, or `holder` no longer has the lease.
+   * Writes what became of a push, the person's guard with it; a holder's write renews its lease. Undefined: somebody wrote meanwhile, or
+   * `by` no longer has the lease.
    * `'taken'`: its txid belongs to another push.
    */
   write(
     seen: PushRecord,
     push: Push,
-    change: { holder: string | null; notes: readonly GuardNote[]; now: Milliseconds },
+    change: { by: Lease | 'anybody'; notes: readonly GuardNote[]; now: Milliseconds },
   ): Promise<PushRecord | 'taken' | undefined>
   /** False: the lease is somebody else's by now. */
   renew(id: string, holder: string, until: Milliseconds): Promise<boolean>
@@ -145,7 +151,7 @@ export function pushRecords(db: Kysely<Tables>): PushRecords {
       return numInsertedOrUpdatedRows === 1n ? parse(row) : undefined
     },
 
-    async write(seen, push, { holder, notes, now }) {
+    async write(seen, push, { by, notes, now }) {
       const { device, facts, startedAt } = seen
       const { upstream } = push
       const txid_hash = upstream.at === 'ringing' ? createHash('sha256').update(upstream.txid).digest('hex') : undefined
@@ -161,12 +167,13 @@ export function pushRecords(db: Kysely<Tables>): PushRecords {
               state: JSON.stringify({ push, device, facts, startedAt }),
               version: seen.version + 1,
               ended_at: push.endedAt,
+              ...(by === 'anybody' ? {} : { lease_until: by.until }),
               ...(upstream.at === 'over' ? { lease_holder: null, lease_until: null } : {}),
               ...(txid_hash === undefined ? {} : { txid_hash }),
             })
             .where('id', '=', seen.id)
             .where('version', '=', seen.version)
-          if (holder !== null) update = update.where('lease_holder', '=', holder)
+          if (by !== 'anybody') update = update.where('lease_holder', '=', by.holder)
           const row = await update.returningAll().executeTakeFirst()
           if (row === undefined) return undefined
           await applyNotes(transaction, seen.username, notes, now)

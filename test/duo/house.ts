@@ -2,13 +2,13 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
-import { type Duo, openDuo, type RequestFacts } from '../../src/duo/duo.ts'
+import { type Duo, openDuo } from '../../src/duo/duo.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import type { AuditEvent } from '../../src/telemetry/audit.ts'
 import { temporaryFolder } from '../support/process.ts'
+import { keys } from './people.ts'
 
-const keys = { integrationKey: 'DIXXXXXXXXXXXXXXXXXX', secretKey: 'deadbeefdeadbeefdeadbeefdeadbeefdeadbeef' }
 const phone = (id: string, name: string) => ({ id, name, number: '+15550100', capabilities: ['push' as const] })
 
 export interface Opened extends Duo {
@@ -28,8 +28,8 @@ export interface House {
 }
 
 /** A simulator, an SQLite file, and as many Duos over it as a test wants. */
-export async function openHouse(): Promise<House> {
-  const state = { now: Date.UTC(2026, 10, 24, 13, 0, 0) }
+export async function openHouse({ now = Date.UTC(2026, 10, 24, 13, 0, 0) } = {}): Promise<House> {
+  const state = { now }
   const clock = () => state.now
   const simulator = await startSimulator({
     ...keys,
@@ -100,17 +100,3 @@ export async function openHouse(): Promise<House> {
   }
   return Object.assign(state, { simulator, file, caFile, open })
 }
-
-export const owner = (username: string, session = `${username}-session`) => ({
-  sessionKey: session,
-  username,
-  displayName: `${username} Example`,
-})
-
-export const facts = (more: Partial<RequestFacts> = {}): RequestFacts => ({
-  site: 'one.example.com',
-  ip: '192.0.2.7',
-  browser: 'Firefox on Linux',
-  at: Date.UTC(2026, 10, 24, 13, 0, 0),
-  ...more,
-})

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { until } from '../support/process.ts'
-import { facts, type House, type Opened, openHouse, owner } from './house.ts'
-import { ok, type Script, scriptedDuo } from './scripted-duo.ts'
+import { type House, type Opened, openHouse } from './house.ts'
+import { facts, owner } from './people.ts'
+import { ok, scripted } from './scripted-duo.ts'
 
 const alice = owner('alice')
 const never = new AbortController().signal
@@ -78,12 +79,13 @@ describe('one push', () => {
   it('row 117: waiting at once for ever is asked for about once a second, and an allow after the deadline is none', async () => {
     const house = await openHouse()
     let result = 'waiting'
-    const duo = await house.open(await scripted({ auth_status: (_, socket) => void socket.write(ok({ result })) }))
+    const told = await scripted((_, socket) => void socket.write(ok({ result })))
+    const duo = await house.open(told)
     await duo.start(alice, undefined, facts())
     const before = performance.now()
-    await until(() => polls >= 4, 'four polls')
+    await until(() => told.polls() >= 4, 'four polls')
     expect(performance.now() - before).toBeGreaterThan(1_500)
-    expect(polls).toBe(4)
+    expect(told.polls()).toBe(4)
     house.now += 59_999
     expect(await duo.newest(alice.sessionKey)).toMatchObject({ state: 'waiting' })
     house.now += 1
@@ -95,7 +97,7 @@ describe('one push', () => {
 
   it('row 116: a txid that belongs to another push is tied to no second one', async () => {
     const house = await openHouse()
-    const duo = await house.open(await scripted({ auth_status: () => {} }))
+    const duo = await house.open(await scripted(() => {}))
     expect(await duo.start(alice, undefined, facts())).toMatchObject({ push: { state: 'waiting' } })
     const second = await duo.start(owner('bob'), undefined, facts())
     expect(second).toMatchObject({ outcome: 'started', push: { state: 'failed' } })
@@ -108,10 +110,14 @@ describe('one push', () => {
 
   it('row 108, row 116: /auth without an answer is a failed push and a pause, and Duo is not asked again', async () => {
     const house = await openHouse()
-    const duo = await house.open(await scripted({ auth: (_, socket) => void socket.destroy() }))
+    const told = await scripted(
+      () => {},
+      (_, socket) => void socket.destroy(),
+    )
+    const duo = await house.open(told)
     expect(await duo.start(alice, undefined, facts())).toMatchObject({ outcome: 'started', push: { state: 'failed' } })
     expect(await duo.start(alice, undefined, facts())).toMatchObject({ outcome: 'paused', until: house.now + 30_000 })
-    expect(auths).toBe(1)
+    expect(told.auths()).toBe(1)
   })
 })
 
@@ -281,27 +287,3 @@ describe('the guard', () => {
     expect(await duo.start(alice, undefined, facts())).toMatchObject({ outcome: 'started' })
   })
 })
-
-let polls = 0
-let auths = 0
-/** A Duo that lists one phone, sends everything with the txid `tx-1`, and then does as it is told. */
-async function scripted(script: Partial<Record<'auth' | 'auth_status', Script>>) {
-  polls = 0
-  auths = 0
-  const duo = await scriptedDuo((asked, socket, count) => {
-    if (asked.path.endsWith('/preauth')) {
-      const device = { device: `DP-${asked.parameters.username}`, type: 'phone', name: 'Phone', capabilities: ['push'] }
-      return void socket.write(ok({ result: 'auth', devices: [device] }))
-    }
-    if (asked.path.endsWith('/auth_status')) {
-      polls += 1
-      return script.auth_status?.(asked, socket, count)
-    }
-    if (asked.path.endsWith('/auth')) {
-      auths += 1
-      return script.auth ? script.auth(asked, socket, count) : void socket.write(ok({ txid: 'tx-1' }))
-    }
-    return void socket.write(ok({ time: 1_795_525_200 }))
-  })
-  return { port: duo.port, ca: duo.certificate.ca }
-}

@@ -151,3 +151,22 @@ export const aPush = {
   displayUsername: 'Alice',
   pushinfo: 'Site=one.example.com',
 }
+
+/** A Duo that lists one phone for anybody, gives each push the txid `tx-1`, and does the rest as it is told. Counts are of that call alone. */
+export async function scripted(
+  authStatus: Script,
+  auth: Script = (_, socket) => void socket.write(ok({ txid: 'tx-1' })),
+) {
+  let polls = 0
+  let auths = 0
+  const duo = await scriptedDuo((asked, socket) => {
+    if (asked.path.endsWith('/preauth')) {
+      const device = { device: `DP-${asked.parameters.username}`, type: 'phone', name: 'Phone', capabilities: ['push'] }
+      return void socket.write(ok({ result: 'auth', devices: [device] }))
+    }
+    if (asked.path.endsWith('/auth_status')) return authStatus(asked, socket, ++polls)
+    if (asked.path.endsWith('/auth')) return auth(asked, socket, ++auths)
+    return void socket.write(ok({ time: 1_795_525_200 }))
+  })
+  return { port: duo.port, ca: duo.certificate.ca, polls: () => polls, auths: () => auths }
+}
