@@ -50,6 +50,7 @@ export interface Context {
   /** 303 to another site, after a GET only: form-action does not let a POST end there. */
   goAway(url: string): FastifyReply
   setCookie(cookie: Started['cookie']): void
+  setHeader(name: string, value: string): void
 }
 
 const RD_CHARACTERS_AT_MOST = 4096
@@ -139,6 +140,7 @@ export function contextOf(portal: Portal, request: FastifyRequest, reply: Fastif
       if (next.to === 'prove') return goTo('/prove')
       return next.to === 'home' ? reply.redirect('/', 303) : goTo('/go')
     },
+    setHeader: (name, value) => void reply.header(name, value),
     setCookie: ({ name, value, options }) => void reply.setCookie(name, value, options),
   }
 }

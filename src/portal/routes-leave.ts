@@ -41,6 +41,8 @@ export function leaveRoutes(app: FastifyInstance, pages: Pages, { login, config 
 
   pages.post('/logout', '/logout', async (context, request) => {
     context.setCookie(await login.signOut(context.visit))
+    // Never "cookies": that would wipe those of every application under the same registrable domain.
+    context.setHeader('clear-site-data', '"cache"')
     return context.goTo(formOf(request).has('switch') ? '/' : '/logout/done')
   })
 

@@ -30,7 +30,7 @@ function localiseTimes() {
         language,
         time.dataset.as === 'both'
           ? { dateStyle: 'medium', timeStyle: 'long' }
-          : { hour: '2-digit', minute: '2-digit' },
+          : { hour: 'numeric', minute: '2-digit' },
       ).format(at)
   }
 }

@@ -89,12 +89,11 @@ const grounds = ['card', 'ground', 'sunken', 'danger-ground', 'warn-ground', 'ok
 /** The theme with another accent: hue and chroma stay, lightness walks until it can be read everywhere. @param accent `#rrggbb` */
 export function withAccent(theme: Colours, accent: string): Colours {
   const darker = luminance(theme.card) > 0.5
-  const direction = darker ? -STEP : STEP
   const start = toOklch(accent)
-  let lightness = start.lightness
+  const readable = (hex: string) => grounds.every(ground => contrast(hex, theme[ground]) >= READABLE)
   let hex = accent.toUpperCase()
-  while (grounds.some(ground => contrast(hex, theme[ground]) < READABLE) && lightness > 0 && lightness < 1) {
-    lightness += direction
+  for (let lightness = start.lightness; !readable(hex) && lightness >= 0 && lightness <= 1; ) {
+    lightness += darker ? -STEP : STEP
     hex = fromOklch({ ...start, lightness: Math.min(1, Math.max(0, lightness)) })
   }
   const found = toOklch(hex)

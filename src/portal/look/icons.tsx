@@ -1,8 +1,8 @@
 import type { VNode } from 'preact'
 
 // The arched door: a gate, and the small door in it that is open. Drawn on 32 by 32.
-const gate = 'M4 30V15a12 12 0 0 1 24 0v15z'
-const door = 'M12.5 30v-8.5a5 5 0 0 1 10 0V30z'
+const gate = 'M3 30V15a13 13 0 0 1 26 0v15z'
+const door = 'M14 30V19.5a5 5 0 0 1 10 0V30z'
 
 /** The mark of the header. Its colours come from the stylesheet. */
 export function Mark(): VNode {
@@ -10,7 +10,7 @@ export function Mark(): VNode {
     <svg class="mark" viewBox="0 0 32 32" width="32" height="32" aria-hidden="true" focusable="false">
       <path class="gate" d={gate} />
       <path class="door" d={door} />
-      <circle class="knob" cx="20" cy="24" r="1.1" />
+      <circle class="knob" cx="16.8" cy="24.5" r="1.2" />
     </svg>
   )
 }

@@ -31,7 +31,7 @@ header{display:flex;flex-wrap:wrap;align-items:center;justify-content:space-betw
 .brand:hover{color:inherit}
 .mark{flex:none;inline-size:32px;block-size:32px}
 .gate{fill:var(--accent)}
-.door,.knob{fill:var(--on-accent)}
+.door{fill:var(--on-accent)}
 .knob{fill:var(--accent)}
 .who{display:flex;align-items:center;gap:8px;min-inline-size:0;max-inline-size:100%;font-size:.875rem;color:var(--quiet)}
 .who bdi{min-inline-size:0;max-inline-size:11rem;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
@@ -82,11 +82,11 @@ fieldset{border:0;min-inline-size:0}
 .input input:hover{border-color:var(--ink)}
 .input input:focus-visible{outline-offset:1px;border-radius:8px}
 .wrong input{border:2px solid var(--danger);padding-inline:11px}
-.reveal{position:absolute;inset-block-start:6px;inset-inline-end:6px}
+.reveal{position:absolute;inset-block-start:6px;inset-inline-end:6px;border-color:transparent;color:var(--link);font-weight:600}
 .input:has(.reveal:not([hidden])) input{padding-inline-end:76px}
 .check{display:grid;grid-template-columns:auto 1fr;column-gap:12px;align-items:start;min-block-size:44px;padding-block:4px}
 .check input{inline-size:20px;block-size:20px;margin:2px 0;accent-color:var(--accent)}
-.check label{font-weight:400}
+.check label{font-weight:400;text-wrap:pretty}
 .check .hint{display:block}
 
 .button{display:flex;align-items:center;justify-content:center;inline-size:100%;min-block-size:48px;padding:10px 16px;font:inherit;font-weight:600;line-height:1.25;text-align:center;text-decoration:none;border-radius:8px;border:2px solid transparent;cursor:pointer;overflow-wrap:anywhere;transition:background-color .1s,border-color .1s,color .1s}

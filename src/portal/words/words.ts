@@ -68,7 +68,9 @@ export function createWords(language = 'en', messages: Record<WordKey, string> =
     duration(span) {
       const [unit, size] = units.find(([, length]) => span >= length && span % length === 0) ?? units[4]
       const amount = Math.max(1, Math.ceil(span / size))
-      return new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(amount)
+      return new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' })
+        .format(amount)
+        .replaceAll(' ', '\u00A0') // the number stays with its unit
     },
     time: at => timeFormat.format(at),
     dateTime: at => dateTimeFormat.format(at),

@@ -1,0 +1,132 @@
+import Fastify from 'fastify'
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { parseUrl } from '../../src/http/original-url.ts'
+import { createGatePages } from '../../src/portal/gate-pages.ts'
+import { foreignPageHeaders } from '../../src/portal/headers.ts'
+import { createMessages } from '../../src/portal/message.ts'
+import { freePort } from '../support/process.ts'
+import { portalUnderTest, SECRET, testConfig, type UnderTest } from './portal-under-test.ts'
+import type { State } from './states.ts'
+
+/** Debian's Chromium, without what it does for itself. */
+export function launchChromium(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  })
+}
+
+export interface Standing extends UnderTest {
+  /** `http://auth.postern.localhost:PORT` */
+  readonly origin: string
+  close(): Promise<void>
+}
+
+/** The portal of one state, listening. Its clock stands at this moment, so that the browser's agrees. */
+export async function standing(state: Pick<State, 'scene' | 'portal'>): Promise<Standing> {
+  const port = await freePort()
+  const origin = `http://auth.postern.localhost:${port}`
+  const now = Date.now()
+  const config = testConfig({
+    url: origin,
+    ...(state.portal ? { portal: state.portal } : {}),
+    rest: {
+      session: { secret: SECRET, cookies: [{ domain: 'postern.localhost', authelia_url: origin }] },
+    },
+  })
+  const under = await portalUnderTest({ secondFactorHosts: ['two.postern.localhost'], ...state.scene?.(now) }, config)
+  under.time.now = now
+  await under.app.listen({ port, host: '127.0.0.1' })
+  return { ...under, origin, close: () => under.app.close() }
+}
+
+export interface Opened {
+  readonly page: Page
+  readonly context: BrowserContext
+  readonly standing: Standing
+  readonly status: number
+  /** Console errors, page errors and refused loads. */
+  readonly complaints: string[]
+  close(): Promise<void>
+}
+
+/** Opens a state in a fresh browser context. The redirect of `go` is held back, so that the page can be looked at. */
+export async function openState(
+  browser: Browser,
+  state: State,
+  options: BrowserContextOptions = {},
+  before: (page: Page) => Promise<void> = async () => {},
+): Promise<Opened> {
+  const portal = await standing(state)
+  const foreign = state.foreign === undefined ? undefined : await foreignHost(portal, state.foreign)
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options })
+  const page = await context.newPage()
+  const complaints: string[] = []
+  page.on('console', message => {
+    // The status of a page that is meant to have it is no complaint.
+    if (message.type() === 'error' && !/status of (4|5)\d\d/.test(message.text())) complaints.push(message.text())
+  })
+  page.on('pageerror', error => complaints.push(String(error)))
+  await page.route('**/go?*', async route => {
+    const answer = await route.fetch()
+    const { refresh, ...headers } = answer.headers()
+    await route.fulfill({ response: answer, headers })
+  })
+  if (state.message) {
+    const messages = createMessages(SECRET, () => portal.time.now)
+    await context.addCookies([
+      {
+        name: 'postern_message',
+        value: messages.seal(state.message(portal.time.now)),
+        url: portal.origin,
+        httpOnly: true,
+        secure: false,
+      },
+      { name: 'postern_form', value: 'AAAAAAAAAAAAAAAAAAAAAA', url: portal.origin, httpOnly: true, secure: false },
+    ])
+  }
+  await before(page)
+  const response = await page.goto(`${foreign?.origin ?? portal.origin}${state.url}`)
+  return {
+    page,
+    context,
+    standing: portal,
+    status: response?.status() ?? 0,
+    complaints,
+    async close() {
+      await context.close()
+      await foreign?.close()
+      await portal.close()
+    },
+  }
+}
+
+/** An application's host whose proxy shows the gate's own page. */
+async function foreignHost(portal: Standing, kind: 'denied' | 'bad') {
+  const pages = createGatePages({ config: portal.config, clock: () => portal.time.now, simulated: () => false })
+  const [domain] = portal.config.session.cookies
+  const url = parseUrl('https://two.postern.localhost/reports/2026?token=secret')
+  if (domain === undefined || typeof url === 'string') throw new Error('a test that is wrong')
+  const person = { username: 'alice', displayName: 'Alice', emails: [], groups: ['dev'] }
+  const app = Fastify()
+  app.get('/*', (_request, reply) =>
+    reply
+      .code(kind === 'denied' ? 403 : 400)
+      .headers(foreignPageHeaders(portal.origin))
+      .type('text/html; charset=utf-8')
+      .send(
+        kind === 'denied'
+          ? pages.denied({ domain, url, method: 'GET', person, ref: '7K4M-Q2XD' })
+          : pages.bad({ domain, reason: 'gate-headers', ref: '7K4M-Q2XD' }),
+      ),
+  )
+  const address = new URL(await app.listen({ port: 0, host: '127.0.0.1' }))
+  return { origin: `http://app.postern.localhost:${address.port}`, close: () => app.close() }
+}
