@@ -1,4 +1,4 @@
-import type { Milliseconds } from '../clock.ts'
+import { type Milliseconds, SECOND } from '../clock.ts'
 
 /** A time for tests to move. Not the server's clock: that one may stand still, or be set. */
 export interface Timer {
@@ -16,7 +16,9 @@ export interface EvenTime {
 }
 
 const MARGIN = 1.25
-const FORGET = 0.98
+const FORGET = 0.9
+// A machine that slept meanwhile must not make refusals wait for hours.
+const MOST: Milliseconds = 5 * SECOND
 // Nothing measured yet, or all hashes are very cheap: a floor over the noise of the rest of a request.
 const LEAST: Milliseconds = 100
 
@@ -31,7 +33,7 @@ export function createEvenTime(timer: Timer): EvenTime {
   const step = () => Math.max(LEAST, MARGIN * Math.max(0, ...slowest.values()))
   return {
     learn(cost, took) {
-      slowest.set(cost, Math.max(took, (slowest.get(cost) ?? 0) * FORGET))
+      slowest.set(cost, Math.max(Math.min(took, MOST), (slowest.get(cost) ?? 0) * FORGET))
     },
     keep(costs) {
       for (const cost of slowest.keys()) if (!costs.has(cost)) slowest.delete(cost)

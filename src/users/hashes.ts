@@ -62,7 +62,7 @@ export const WEAK: Milliseconds = 10
 const MOST_MEMORY_KIB = 1024 * 1024
 const MOST_LANES = 16
 
-export const howToHash = 'make one with `postern hash` and put what it prints here, in single quotes'
+const howToHash = 'make one with `postern hash` and put what it prints here, in single quotes'
 
 const damaged = (what: string): HashFault => ({
   fault: 'damaged',

@@ -1,12 +1,12 @@
-import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
-import { type Clock, SECOND } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
+import { costOf, costsOf, fake, MEASURED_AT_MOST, SLOW, slowness } from './costs.ts'
 import { createEvenTime, type Timer } from './even-time.ts'
-import { describeCost, estimate, type PasswordHash, standardHash } from './hashes.ts'
+import { describeCost, type PasswordHash, standardHash } from './hashes.ts'
 import { isPlausibleName, isPlausiblePassword } from './names.ts'
 import { openPeople } from './people.ts'
 import { createPool, hashesAtOnce, type Place, PoolClosed, QUEUE_LENGTH } from './pool.ts'
@@ -27,9 +27,6 @@ interface Parts {
   readonly verifier?: Verifier
   readonly timer?: Timer
 }
-
-const MEASURED_AT_MOST = 8
-const SLOW = 1 * SECOND
 
 const realTimer: Timer = {
   now: () => performance.now(),
@@ -61,13 +58,11 @@ export async function openUsers(parts: Parts): Promise<Users> {
 
   // One of each cost, the dearest first: refusals must be even from the first one on.
   function inUse({ entries }: UsersFile): void {
-    const byCost = new Map<string, PasswordHash>()
-    for (const { hash } of entries.values()) if (hash) byCost.set(costOf(hash), hash)
-    if (byCost.size === 0) byCost.set(costOf(standardHash), standardHash)
-    const dearest = [...byCost].toSorted(([, a], [, b]) => estimate(b) - estimate(a)).slice(0, MEASURED_AT_MOST)
+    const costs = costsOf(entries.values())
+    const dearest = [...costs].slice(0, MEASURED_AT_MOST)
     decoy = fake(dearest[0]?.[1] ?? standardHash)
     measured = new Map(dearest.map(([cost, hash]) => [cost, measured.get(cost) ?? measure(hash)]))
-    evenTime.keep(new Set(byCost.keys()))
+    evenTime.keep(new Set(costs.keys()))
   }
 
   async function measure(hash: PasswordHash): Promise<void> {
@@ -79,8 +74,7 @@ export async function openUsers(parts: Parts): Promise<Users> {
         await verify(fake(hash), 'measured')
         return Math.round(timer.now() - began)
       })
-      if (took > SLOW)
-        log.warn(`verifying a password hashed with ${describeCost(hash)} takes ${took} ms on this machine`)
+      if (took > SLOW) log.warn(slowness(hash, took))
     } catch (error) {
       if (!(error instanceof PoolClosed))
         log.error({ err: error }, `${describeCost(hash)} cannot be verified on this machine`)
@@ -171,15 +165,6 @@ export async function openUsers(parts: Parts): Promise<Users> {
     }
   }
 }
-
-/** Same cost, and nobody's: the key is random, so that no password fits. */
-function fake(hash: PasswordHash): PasswordHash {
-  if (hash.algorithm === 'bcrypt' || hash.algorithm === 'sha-crypt')
-    return { ...hash, key: randomBytes(hash.key.length).toString('hex').slice(0, hash.key.length) }
-  return { ...hash, salt: randomBytes(hash.salt.length), key: randomBytes(hash.key.length) }
-}
-
-const costOf = (hash: PasswordHash): string => `${describeCost(hash)}, ${hash.key.length} bytes`
 
 const isSameHash = (a: PasswordHash, b: PasswordHash): boolean =>
   costOf(a) === costOf(b) &&

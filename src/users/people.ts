@@ -14,7 +14,7 @@ export interface People {
 }
 
 /** The users file cannot be used as it is. The message holds every problem, one a line. */
-export class UsersFileRefused extends Error {
+class UsersFileRefused extends Error {
   readonly problems: readonly Problem[]
   constructor(problems: readonly Problem[]) {
     super(inOrder(problems).map(formatProblem).join('\n'))

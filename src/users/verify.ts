@@ -35,7 +35,7 @@ const scryptAsync = (password: string, hash: Extract<PasswordHash, { algorithm: 
  * bcrypt reads 72 bytes and no more, and takes a NUL for the end: a longer password would be accepted by its beginning, so none of
  * them ever is, whatever wrote the hash.
  */
-export function canMatch(hash: PasswordHash, password: string): boolean {
+function canMatch(hash: PasswordHash, password: string): boolean {
   if (hash.algorithm !== 'bcrypt' || hash.variant === 'sha256') return true
   if (hash.asciiOnly && /[^\p{ASCII}]/u.test(password)) return false
   return Buffer.byteLength(password) <= 72 && !password.includes('\0')

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
+import { HOUR } from '../../src/clock.ts'
+import { slowHashes } from '../../src/users/costs.ts'
 import { describeCost, estimate, MOST_EXPENSIVE, type PasswordHash, parsePasswordHash } from '../../src/users/hashes.ts'
 import { openVerifier } from '../../src/users/verify.ts'
 
@@ -162,5 +164,27 @@ describe(parsePasswordHash, () => {
         expect(describeCost(hash)).not.toBe('')
       }),
     )
+  })
+})
+
+describe(slowHashes, () => {
+  const entry = (text: string) => ({ person: nobody, disabled: false, hash: good(text) })
+  const nobody = { username: 'x', displayName: 'x', emails: [], groups: [] }
+  const file = (...texts: string[]) => ({
+    entries: new Map(texts.map((text, i) => [`user${i}`, entry(text)])),
+    resolve: () => undefined,
+    counted: (typed: string) => typed,
+  })
+  const cheap = `$argon2id$v=19$m=8,t=1,p=1$${saltAndKey}`
+
+  it('row 30 of the mistakes: tells how long verifying takes here, for each kind that is slow', async () => {
+    const mixed = file(`$2b$06$${b22}${b31}`, cheap, cheap.replace('m=8', 'm=65536'))
+    const slow = await slowHashes(mixed, 0)
+    expect(slow.map(text => /hashed with (.*) takes \d+\.\d s on this machine/.exec(text)?.[1])).toEqual([
+      'argon2id m=65536 t=1 p=1',
+      'bcrypt cost 6',
+      'argon2id m=8 t=1 p=1',
+    ])
+    expect(await slowHashes(mixed, HOUR)).toEqual([])
   })
 })

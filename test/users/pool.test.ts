@@ -109,6 +109,9 @@ describe(createEvenTime, () => {
     learn('bcrypt', 4000)
     for (let i = 0; i < 200; i++) learn('bcrypt', 300)
     expect(await leaves(0)).toBe(375)
+    learn('bcrypt', 3_600_000) // the machine slept
+    expect(await leaves(0)).toBe(6250)
+    for (let i = 0; i < 50; i++) learn('bcrypt', 300)
     learn('scrypt', 1000)
     expect(await leaves(0)).toBe(1250)
     keep(new Set(['bcrypt']))
