@@ -1,5 +1,6 @@
 import { loadConfig } from '../config/load.ts'
 import { formatProblem, inOrder, type Problem } from '../config/problem.ts'
+import { slowHashes } from '../users/costs.ts'
 import { readUsersFile } from '../users/people.ts'
 
 /**
@@ -10,8 +11,12 @@ export async function check(options: { config: string }): Promise<number> {
   const loaded = await loadConfig(options.config, process.env)
   const problems = loaded.ok ? loaded.warnings : loaded.problems
   if (loaded.ok) {
-    const users = await readUsersFile(loaded.config.authentication_backend.file)
-    problems.push(...inOrder(users.ok ? users.warnings : users.problems))
+    const { file } = loaded.config.authentication_backend
+    const read = await readUsersFile(file)
+    problems.push(...inOrder(read.ok ? read.warnings : read.problems))
+    const slow = read.ok ? await slowHashes(read.users) : []
+    for (const message of slow)
+      problems.push({ severity: 'warning', file: file.path, line: 0, column: 0, key: '', message })
   }
   for (const problem of problems) console.log(formatProblem(problem))
   console.log(closingLine(options.config, problems))
