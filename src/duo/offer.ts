@@ -25,7 +25,11 @@ export function offerFrom(answer: DuoAnswer<Preauth>, { apiHost, selfEnrollment,
     case 'allow':
       return { kind: 'allow', said }
     case 'deny':
-      return { kind: 'deny', reason: /lock(ed)?[ -]?out|locked/i.test(said) ? 'duo-locked' : 'duo-disabled', said }
+      return {
+        kind: 'deny',
+        reason: /\block(ed|s)?[ -]?out\b|\blocked\b/i.test(said) ? 'duo-locked' : 'duo-disabled',
+        said,
+      }
     case 'enroll':
       return { kind: 'enroll', portalUrl: selfEnrollment ? safePortalUrl(enroll_portal_url, apiHost) : null, said }
     case 'auth':

@@ -157,10 +157,6 @@ export function pushRecords(db: Kysely<Tables>): PushRecords {
       const txid_hash = upstream.at === 'ringing' ? createHash('sha256').update(upstream.txid).digest('hex') : undefined
       try {
         return await db.transaction().execute(async transaction => {
-          if (txid_hash !== undefined && seen.push.upstream.at === 'sending') {
-            const other = transaction.selectFrom('postern_pushes').select('id').where('txid_hash', '=', txid_hash)
-            if ((await other.executeTakeFirst()) !== undefined) return 'taken'
-          }
           let update = transaction
             .updateTable('postern_pushes')
             .set({
@@ -180,7 +176,7 @@ export function pushRecords(db: Kysely<Tables>): PushRecords {
           return parse(row)
         })
       } catch (error) {
-        // Between processes the unique index decides.
+        // The unique index decides, between processes too.
         if (error instanceof Error && /UNIQUE constraint failed: postern_pushes\.txid_hash/.test(error.message))
           return 'taken'
         throw error

@@ -4,7 +4,7 @@ import type { Milliseconds } from '../clock.ts'
 /** How soon a change that another process made is noticed. */
 const LOOK_EVERY: Milliseconds = 250
 /** Open pages of one session that are held at once; a further one ends the oldest wait early. */
-export const WATCHERS_AT_MOST = 20
+const WATCHERS_AT_MOST = 20
 
 /** Requests that wait for a change. However many watch one session, its record is read once a turn, and Duo is never asked by them. */
 export interface Watchers {
