@@ -39,6 +39,9 @@ export function proveRoutes(app: FastifyInstance, pages: Pages, portal: Portal):
   pages.get('/prove', async context => {
     if (context.visit.who === null) return context.goTo('/')
     if (context.visit.level === 2) return context.goOn(login.next(context.visit, context.rd))
+    // A second tab joins the push that waits, unless somebody asks for another way.
+    const push = context.query.has('another') ? null : await login.push(context.visit)
+    if (push !== null && !isOver(push)) return context.goTo('/prove/wait')
     return showOffer(portal, context, await login.offer(context.visit))
   })
 

@@ -27,8 +27,8 @@ export const problems = {
     mend: 'In Duo, send an activation link to the phone.',
   },
   'duo-enroll': {
-    title: 'The user is not enrolled in Duo yet',
-    mend: 'Enrol the user in Duo, or switch on duo_api.enable_self_enrollment.',
+    title: 'Duo does not know this user, or knows no device (no compatible device found)',
+    mend: 'In Duo, add the user with this name and a phone, or add the name as an alias of an existing user; or switch on duo_api.enable_self_enrollment. The account that administers Duo is not a user by itself.',
   },
   'duo-disabled': {
     title: 'Duo denies this user',

@@ -1,3 +1,4 @@
+import type { InjectOptions } from 'fastify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { redactedEmail } from '../../src/api/api.ts'
 import { type InProcess, openPostern } from '../support/in-process.ts'
@@ -10,12 +11,12 @@ beforeAll(async () => {
   postern = await openPostern({ more: 'regulation: { max_retries: 0 }\n' }, afterAll)
 })
 
-type Inject = Parameters<InProcess['app']['inject']>[0] & object
+type Options = Pick<InjectOptions, 'method' | 'payload'> & { headers?: Record<string, string | undefined> }
 
-function ask(url: string, options: Inject = {}) {
+function ask(url: string, options: Options = {}) {
   return postern.app.inject({ url, ...options, headers: { host, ...options.headers } })
 }
-function post(url: string, payload?: object | string, headers: Record<string, string> = {}) {
+function post(url: string, payload?: object | string, headers: Record<string, string | undefined> = {}) {
   const body = payload === undefined ? {} : { payload: typeof payload === 'string' ? payload : JSON.stringify(payload) }
   return ask(url, {
     method: 'POST',

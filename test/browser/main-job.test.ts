@@ -1,5 +1,7 @@
 import type { Browser, Page } from 'playwright-core'
+import { request } from 'undici'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import { openBrowser, openPerson, type Person } from '../support/browser.ts'
 import { type House, openHouse } from '../support/house.ts'
 import { password } from '../support/postern.ts'
@@ -35,20 +37,22 @@ async function openPhone(house: House, device = 'DPALICE0000000000001'): Promise
 const press = (phone: Page, name: 'Approve' | 'Deny' | 'It wasn’t me') =>
   phone.getByRole('button', { name: name === 'It wasn’t me' ? /It wasn['’]t me/ : name }).click()
 
-const headerSeen = (page: Page, name: string) => page.locator(`[data-header="${name}"]`).innerText()
+const headerSeen = (page: Page, name: string) => page.locator(`[data-header="${name}"]`).textContent()
 
 async function expectLanded(page: Page, house: House) {
   await page.waitForURL(house.two)
   expect(await headerSeen(page, 'remote-user')).toBe('alice')
 }
 
-const level = async ({ context }: Person, house: House) => {
-  const answer = await context.request.get(`${house.portal}/api/state`)
-  const state: { data: { authentication_level: number } } = await answer.json()
+/** What the API says of this browser's session. Asked by hand: Node does not resolve *.localhost as browsers do. */
+async function level({ context }: Person, house: House): Promise<number> {
+  const cookie = (await context.cookies(house.portal)).map(({ name, value }) => `${name}=${value}`).join('; ')
+  const { body } = await request(`${house.postern().url}/api/state`, { headers: { host: house.host('auth'), cookie } })
+  const state = z.object({ data: z.object({ authentication_level: z.number() }) }).parse(await body.json())
   return state.data.authentication_level
 }
 
-describe('a visitor is let through', () => {
+describe('a visitor is let through', { timeout: 60_000 }, () => {
   it('opens the page, signs in, approves on the phone, and lands on the page first asked for', async () => {
     const house = await openHouse()
     const person = await openPerson(browser)
@@ -60,7 +64,7 @@ describe('a visitor is let through', () => {
     await page.getByRole('heading', { name: 'Check your phone' }).waitFor()
 
     const phone = await openPhone(house)
-    expect(await phone.locator('body').innerText()).toContain('two.postern.localhost')
+    expect(await phone.locator('body').textContent()).toContain('two.postern.localhost')
     await press(phone, 'Approve')
 
     await page.waitForURL(`${house.two}deep/page?x=1`)
@@ -68,7 +72,7 @@ describe('a visitor is let through', () => {
     expect(await headerSeen(page, 'remote-groups')).toBe('staff')
     expect(await headerSeen(page, 'remote-name')).toBe('Alice Example')
     expect(await headerSeen(page, 'remote-email')).toBe('alice@example.com')
-    expect(await headerSeen(page, 'cookie'), 'row 77').not.toContain('authelia_session')
+    expect(await page.content(), 'row 77').not.toContain('authelia_session')
     expect(person.faults).toEqual([])
 
     await page.goto(house.one)
@@ -119,10 +123,10 @@ describe('a visitor is let through', () => {
     await page.goto(house.two)
     await signIn(page, 'nobody-in-duo')
     await page.getByText('No compatible device found').waitFor()
-    const text = await page.locator('main').innerText()
+    const text = await page.locator('main').textContent()
     expect(text).toContain('nobody-in-duo')
     expect(text).toMatch(/alias/)
-    const reference = /[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}/.exec(text)?.[0]
+    const reference = /[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}/.exec(text ?? '')?.[0]
     expect(reference).toBeDefined()
     expect(house.postern().output()).toContain(reference)
     expect(house.simulator.pushes()).toHaveLength(0)
@@ -173,7 +177,6 @@ describe('a visitor is let through', () => {
     await page.goForward()
     expect(house.simulator.pushes()).toHaveLength(1)
     await press(await openPhone(house), 'Approve')
-    await page.goto(house.two)
     await expectLanded(page, house)
     await second.waitForURL(house.two)
     expect(house.simulator.pushes()).toHaveLength(1)
@@ -186,6 +189,7 @@ describe('a visitor is let through', () => {
     await house.postern().stop('SIGKILL')
     house.simulator.answer(house.simulator.pushes()[0]?.id ?? '', 'approve')
     await house.startPostern()
+    await house.moveClock(11_000) // the dead process still holds the push’s lease
     await expectLanded(page, house)
     expect(house.simulator.pushes()).toHaveLength(1)
   })

@@ -166,7 +166,7 @@ if ('BroadcastChannel' in window) {
   tabs.onmessage = ({ data }) => {
     if (!(data?.level > level)) return
     if (waiting) again.abort()
-    else if (root.dataset.page?.startsWith('signin')) location.reload()
+    else if (/^(signin|choose)/.test(root.dataset.page ?? '')) location.reload()
   }
 }
 

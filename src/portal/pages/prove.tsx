@@ -240,7 +240,7 @@ export function waitPage(shell: Shell, push: PushView, paused: boolean): View {
           <p class="hint">{words.rich('wait.push.different')}</p>
         </section>
         <Actions>
-          <LinkButton kind="second" href={shell.url('/prove')}>
+          <LinkButton kind="second" href={shell.url('/prove', { another: '' })}>
             {words.text('common.another-way')}
           </LinkButton>
           <Form shell={shell} action="/prove/cancel">
