@@ -40,7 +40,7 @@ export const dialects = [
         const other = headers['x-forwarded-host'] !== undefined && url === undefined
         return lacking(headers, 'x-original-url', nginxFile, other ? '/api/authz/forward-auth' : undefined)
       }
-      return asked(headers, 'x-original-method', parseUrl(url), `X-Original-URL says ${shown(url)}`, nginxFile)
+      return asked(headers, 'x-original-method', parseUrl(url), () => `X-Original-URL says ${shown(url)}`, nginxFile)
     },
     loginStatus: () => 401,
     dropsBody: true,
@@ -58,7 +58,8 @@ export const dialects = [
       if (typeof scheme !== 'string') return lacking(headers, 'x-forwarded-proto', forwardAuthFiles, right)
       if (typeof host !== 'string') return lacking(headers, 'x-forwarded-host', forwardAuthFiles, right)
       if (typeof target !== 'string') return lacking(headers, 'x-forwarded-uri', forwardAuthFiles, right)
-      const said = `X-Forwarded-Proto says ${shown(scheme)}, X-Forwarded-Host ${shown(host)}, X-Forwarded-URI ${shown(target)}`
+      const said = () =>
+        `X-Forwarded-Proto says ${shown(scheme)}, X-Forwarded-Host ${shown(host)}, X-Forwarded-URI ${shown(target)}`
       return asked(headers, 'x-forwarded-method', fromParts(scheme, host, target), said, forwardAuthFiles)
     },
     loginStatus(method, wantsPage) {
@@ -75,7 +76,7 @@ function asked(
   headers: ProxyHeaders,
   methodHeader: 'x-original-method' | 'x-forwarded-method',
   url: OriginalUrl | UrlFault,
-  said: string,
+  said: () => string,
   file: string,
 ): Asked | Refusal {
   const method = headers[methodHeader]
@@ -86,11 +87,11 @@ function asked(
   if (url === 'not-secure')
     return {
       reason: 'gate-scheme',
-      detail: `${said}, and a session cookie is sent over https only. Where TLS ends one hop before this proxy, let the proxy trust that hop and pass its scheme on.`,
+      detail: `${said()}, and a session cookie is sent over https only. Where TLS ends one hop before this proxy, let the proxy trust that hop and pass its scheme on.`,
     }
   return {
     reason: 'gate-url',
-    detail: `${said}: ${url === 'too-long' ? 'longer than 4 KB' : 'no URL that a browser sends'}.`,
+    detail: `${said()}: ${url === 'too-long' ? 'longer than 4 KB' : 'no URL that a browser sends'}.`,
   }
 }
 

@@ -11,7 +11,7 @@ import type { Audit } from '../telemetry/audit.ts'
 import { newReference } from '../telemetry/reference.ts'
 import type { Person, Users } from '../users/users.ts'
 import { type Asked, type Dialect, dialects } from './dialect.ts'
-import { type Identity, identityOf, nobody } from './identity.ts'
+import { type Identity, identityOf, isAscii, nobody } from './identity.ts'
 import { occasional } from './occasional.ts'
 import { type GatePages, linkPage, plainPages } from './pages.ts'
 import { type Portal, portalOf } from './portal-url.ts'
@@ -41,6 +41,9 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
   const portals = new Map<CookieDomain, Portal>(cookies.map(domain => [domain, portalOf(domain)]))
   const identities = new WeakMap<Person, Identity | 'not-exact'>()
   const occasionally = occasional(options.clock, newReference)
+
+  // A logger for each request would cost more than its judgement; nothing here logs by request.
+  scope.setChildLoggerFactory(logger => logger)
 
   for (const dialect of dialects) {
     scope.route({
@@ -120,15 +123,18 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
     const identity = person === undefined ? nobody : identityFor(person)
     if (identity === 'not-exact') return forbid(question, person, 'the name cannot be written into a header')
     const { reply, request, domain, asked } = question
+    // For the proxy to pass on in place of the visitor's: an application that logs its cookies must not hold sessions.
+    // Empty rather than absent, which Caddy 2.6 would pass on as the name of its variable.
+    const cookie = cookieWithout(request.raw.rawHeaders, domain.name)
     common(reply)
       .header('remote-user', identity.user)
       .header('remote-groups', identity.groups)
       .header('remote-name', identity.name)
       .header('remote-email', identity.email)
-      // For the proxy to pass on in place of the visitor's: an application that logs its cookies must not hold sessions.
-      // Empty rather than absent, which Caddy 2.6 would pass on as the name of its variable.
-      .header('cookie', cookieWithout(request.raw.rawHeaders, domain.name))
-    return reply.send(asked.method === 'HEAD' ? '' : OK)
+      .header('cookie', cookie)
+    if (asked.method === 'HEAD') return reply.send('')
+    // Node writes the headers together with a string body, in the body's encoding: bytes of UTF-8 would be encoded once more.
+    return reply.send(identity.ascii && isAscii(cookie) ? '200 OK' : OK)
   }
 
   function sendToPortal(question: Question): unknown {
@@ -232,7 +238,6 @@ interface Question {
   readonly portal: Portal
 }
 
-// Bytes, not a string: Node writes the headers together with a string body, in the body's encoding, and would encode UTF-8 once more.
 const OK = Buffer.from('200 OK')
 
 const statusWords = { 302: '302 Found', 303: '303 See Other', 401: '401 Unauthorized' } as const

@@ -8,9 +8,11 @@ export interface Identity {
   readonly email: string
   /** Groups that were left out: they can't be written into the header, or it would be longer than proxies take. */
   readonly groupsLeftOut: number
+  /** Whether none of the four has a byte over 0x7F. */
+  readonly ascii: boolean
 }
 
-export const nobody: Identity = { user: '', groups: '', name: '', email: '', groupsLeftOut: 0 }
+export const nobody: Identity = { user: '', groups: '', name: '', email: '', groupsLeftOut: 0, ascii: true }
 
 const NAME_BYTES_AT_MOST = 512
 // nginx takes a whole response header of 4 or 8 KB unless it is told otherwise; deploy/nginx tells it 32.
@@ -30,14 +32,13 @@ export function identityOf(person: Person): Identity | undefined {
     if (bytes > GROUPS_BYTES_AT_MOST) break
     groups.push(group)
   }
-  const email = person.emails[0] ?? ''
-  return {
-    user: asBytes(person.username),
-    groups: asBytes(groups.join(',')),
-    name: asBytes(cut(person.displayName.toWellFormed().replace(controls, ''))),
-    email: isExact(email) ? asBytes(email) : '',
-    groupsLeftOut: person.groups.length - groups.length,
-  }
+  const mail = person.emails[0] ?? ''
+  const user = asBytes(person.username)
+  const joined = asBytes(groups.join(','))
+  const name = asBytes(cut(person.displayName.toWellFormed().replace(controls, '')))
+  const email = isExact(mail) ? asBytes(mail) : ''
+  const groupsLeftOut = person.groups.length - groups.length
+  return { user, groups: joined, name, email, groupsLeftOut, ascii: isAscii(user + joined + name + email) }
 }
 
 // The two separators too: some applications read them as the end of a line.
@@ -69,4 +70,10 @@ function cut(text: string): string {
 
 function asBytes(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1')
+}
+
+/** Whether a string of bytes has none over 0x7F. */
+export function isAscii(bytes: string): boolean {
+  for (let i = 0; i < bytes.length; i++) if (bytes.charCodeAt(i) > 0x7f) return false
+  return true
 }

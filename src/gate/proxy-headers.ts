@@ -34,15 +34,27 @@ export function proxyHeaders(rawHeaders: readonly string[]): ProxyHeaders {
   }
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const written = rawHeaders[i] as string
-    const initial = written.charCodeAt(0) | 32 // lower case of an ASCII letter
-    if (initial !== 120 && initial !== 97) continue // x and a: nothing else is wanted
+    // Each of the names has 14 to 18 letters, but for one: most of what a browser sends is not looked at any further.
+    if (written.length !== 6 && (written.length < 14 || written.length > 18)) continue
     const name = written.toLowerCase()
-    if (!isWanted(name, found)) continue
-    found[name] = found[name] === undefined ? (rawHeaders[i + 1] as string) : doubled
+    if (isWanted(name)) found[name] = found[name] === undefined ? (rawHeaders[i + 1] as string) : doubled
   }
   return found
 }
 
-function isWanted(name: string, found: ProxyHeaders): name is keyof ProxyHeaders {
-  return Object.hasOwn(found, name)
+function isWanted(name: string): name is keyof ProxyHeaders {
+  switch (name) {
+    case 'x-original-url':
+    case 'x-original-method':
+    case 'x-forwarded-proto':
+    case 'x-forwarded-host':
+    case 'x-forwarded-uri':
+    case 'x-forwarded-method':
+    case 'x-authelia-url':
+    case 'x-requested-with':
+    case 'accept':
+      return true
+    default:
+      return false
+  }
 }

@@ -29,7 +29,12 @@ export function cookieValues(rawHeaders: readonly string[], name: string): strin
  */
 export function cookieWithout(rawHeaders: readonly string[], name: string): string {
   const lines = headerLines(rawHeaders, 'cookie')
-  if (lines.length === 1 && !lines[0]?.includes(name)) return lines[0] ?? ''
+  const [only] = lines
+  if (lines.length === 1 && only !== undefined) {
+    // The two most frequent, in which nothing has to be put together again.
+    if (!only.includes(name)) return only
+    if (only.startsWith(`${name}=`) && !only.includes(';')) return ''
+  }
   return lines
     .flatMap(line => line.split(';'))
     .filter(pair => pair.trim() !== '' && pair.split('=', 1)[0]?.trim() !== name)
