@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 import { type Milliseconds, SECOND } from '../clock.ts'
 import { describeCost, estimate, type PasswordHash, standardHash } from './hashes.ts'
 import type { Entry, UsersFile } from './users-file.ts'
@@ -18,6 +18,18 @@ export function costsOf(entries: Iterable<Entry>): Map<string, PasswordHash> {
   for (const { hash } of entries) if (hash) one.set(costOf(hash), hash)
   if (one.size === 0) one.set(costOf(standardHash), standardHash)
   return new Map([...one].toSorted(([, a], [, b]) => estimate(b) - estimate(a)))
+}
+
+/**
+ * What is verified for a name that nobody has: as dear as the hash of somebody in this file, and for one name always the same. So such
+ * a name behaves like a person's in whatever might still be seen of its hash.
+ */
+export function decoys(entries: Iterable<Entry>, key: Buffer): (name: string) => PasswordHash {
+  const hashes = [...entries].flatMap(({ hash }) => (hash ? [hash] : []))
+  return name => {
+    const chosen = createHmac('sha256', key).update(name).digest().readUInt32BE() % Math.max(1, hashes.length)
+    return fake(hashes[chosen] ?? standardHash)
+  }
 }
 
 /** Same cost, and nobody's: the key is random, so that no password fits. */

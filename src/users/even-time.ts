@@ -26,22 +26,28 @@ const LEAST: Milliseconds = 100
  * Makes refusals take equally long, whatever the hash (or none) behind the name. Doing the same work for everybody is not enough: a file
  * may hold bcrypt beside argon2id, and an unknown name can have only one of them. So an answer leaves at a multiple of one step, and the
  * step is longer than the slowest verification that this file can ask for, by what was measured here lately. Multiples, because
- * in a rush the queue makes some answers miss the first step, and those must not show by how much.
+ * in a rush the queue makes some answers miss the first step, and those must not show by how much. How busy the machine is counts for all
+ * costs at once: were each remembered apart, the step would tell which one is being tried.
  */
 export function createEvenTime(timer: Timer): EvenTime {
-  const slowest = new Map<string, Milliseconds>()
-  const step = () => Math.max(LEAST, MARGIN * Math.max(0, ...slowest.values()))
+  /** What each cost takes when nothing disturbs it. */
+  const undisturbed = new Map<string, Milliseconds>()
+  let slowdown = 1
+  const step = () => Math.max(LEAST, MARGIN * Math.min(MOST, slowdown * Math.max(0, ...undisturbed.values())))
   return {
     learn(cost, took) {
-      slowest.set(cost, Math.max(Math.min(took, MOST), (slowest.get(cost) ?? 0) * FORGET))
+      const usual = Math.max(1, Math.min(took, undisturbed.get(cost) ?? MOST))
+      undisturbed.set(cost, usual)
+      slowdown = Math.max(1, took / usual, slowdown * FORGET)
+      slowdown = Math.min(slowdown, MOST / usual)
     },
     keep(costs) {
-      for (const cost of slowest.keys()) if (!costs.has(cost)) slowest.delete(cost)
+      for (const cost of undisturbed.keys()) if (!costs.has(cost)) undisturbed.delete(cost)
     },
     async until(began) {
       const elapsed = timer.now() - began
-      const whole = step() * Math.max(1, Math.ceil(elapsed / step()))
-      await timer.wait(whole - elapsed)
+      const span = step()
+      await timer.wait(span * Math.max(1, Math.ceil(elapsed / span)) - elapsed)
     },
   }
 }

@@ -1,12 +1,13 @@
+import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import { costOf, costsOf, fake, MEASURED_AT_MOST, SLOW, slowness } from './costs.ts'
+import { costOf, costsOf, decoys, fake, MEASURED_AT_MOST, SLOW, slowness } from './costs.ts'
 import { createEvenTime, type Timer } from './even-time.ts'
-import { describeCost, type PasswordHash, standardHash } from './hashes.ts'
+import { describeCost, type PasswordHash } from './hashes.ts'
 import { isPlausibleName, isPlausiblePassword } from './names.ts'
 import { openPeople } from './people.ts'
 import { createPool, hashesAtOnce, type Place, PoolClosed, QUEUE_LENGTH } from './pool.ts'
@@ -23,14 +24,15 @@ interface Parts {
   /** Decides about tries and bans. */
   readonly clock: Clock
   readonly log: FastifyBaseLogger
-  /** For tests: what verifies, and how time passes for answers. */
+  /** For tests: what verifies, how many at once, and how time passes for answers. */
   readonly verifier?: Verifier
+  readonly concurrency?: number
   readonly timer?: Timer
 }
 
 const realTimer: Timer = {
   now: () => performance.now(),
-  wait: async span => void (await wait(span, undefined, { ref: false })),
+  wait: async span => void (await wait(span)),
 }
 
 /**
@@ -41,10 +43,11 @@ export async function openUsers(parts: Parts): Promise<Users> {
   const { config, log } = parts
   const timer = parts.timer ?? realTimer
   const verifier = parts.verifier ?? openVerifier()
-  const pool = createPool({ concurrency: hashesAtOnce(), queue: QUEUE_LENGTH }, timer.now)
+  const pool = createPool({ concurrency: parts.concurrency ?? hashesAtOnce(), queue: QUEUE_LENGTH }, timer.now)
   const evenTime = createEvenTime(timer)
   const regulation = openRegulation(parts.counters, parts.regulation, parts.clock)
-  let decoy: PasswordHash = standardHash
+  const decoyKey = randomBytes(32)
+  let decoyFor = decoys([], decoyKey)
   let measured = new Map<string, Promise<void>>()
   const people = await openPeople({ ...config.file, path: resolve(config.file.path) }, log, inUse)
 
@@ -60,7 +63,7 @@ export async function openUsers(parts: Parts): Promise<Users> {
   function inUse({ entries }: UsersFile): void {
     const costs = costsOf(entries.values())
     const dearest = [...costs].slice(0, MEASURED_AT_MOST)
-    decoy = fake(dearest[0]?.[1] ?? standardHash)
+    decoyFor = decoys(entries.values(), decoyKey)
     measured = new Map(dearest.map(([cost, hash]) => [cost, measured.get(cost) ?? measure(hash)]))
     evenTime.keep(new Set(costs.keys()))
   }
@@ -70,9 +73,10 @@ export async function openUsers(parts: Parts): Promise<Users> {
     if ('retryAfterSeconds' in place) return // passwords are being verified already, and teach the same
     try {
       const took = await place.run(async () => {
+        await verify(fake(hash), 'measured') // the first one warms up
         const began = timer.now()
         await verify(fake(hash), 'measured')
-        return Math.round(timer.now() - began)
+        return timer.now() - began
       })
       if (took > SLOW) log.warn(slowness(hash, took))
     } catch (error) {
@@ -83,6 +87,7 @@ export async function openUsers(parts: Parts): Promise<Users> {
 
   /** Whose password it is, or why it is not accepted. */
   async function judge(
+    name: string,
     entry: Entry | undefined,
     password: string,
     counted: Try,
@@ -90,7 +95,7 @@ export async function openUsers(parts: Parts): Promise<Users> {
   ): Promise<Entry | RefusalCause> {
     // Everybody costs one hash: otherwise a rush would tell by its queue which names exist.
     const mine = counted.mayBeEvaluated ? entry?.hash : undefined
-    const matches = await place.run(() => verify(mine ?? decoy, password))
+    const matches = await place.run(() => verify(mine ?? decoyFor(name), password))
     if (entry === undefined) return 'unknown'
     if (!counted.mayBeEvaluated) return 'banned'
     if (mine === undefined) return 'unusable-hash'
@@ -134,7 +139,7 @@ export async function openUsers(parts: Parts): Promise<Users> {
           return await evenly({ outcome: 'banned', until: begun.bannedUntil })
         }
         counted = begun
-        const judged = await judge(entry, password, counted, place)
+        const judged = await judge(current.counted(typed), entry, password, counted, place)
         if (typeof judged === 'string') {
           if (counted.bannedUntil !== null) return await evenly({ outcome: 'banned', until: counted.bannedUntil })
           return await evenly({ outcome: 'refused', triesLeft: counted.triesLeft, cause: judged })

@@ -48,7 +48,6 @@ export function openVerifier(): Verifier {
   function hire(): Worker {
     // Source or build: the worker has the extension that this file has. No environment: it needs none of the secrets there.
     const worker = new Worker(new URL(`./hash-worker${extname(import.meta.filename)}`, import.meta.url), { env: {} })
-    worker.unref()
     all.add(worker)
     worker.once('exit', () => {
       all.delete(worker)
@@ -66,6 +65,7 @@ export function openVerifier(): Verifier {
       }
       const done = (matches: unknown) => {
         settle()
+        worker.unref() // an idle one must not keep the process alive
         idle.push(worker)
         resolve(matches === true)
       }
@@ -75,6 +75,7 @@ export function openVerifier(): Verifier {
       }
       const gone = () => failed(new Error('the hashing thread ended'))
       worker.on('message', done).on('error', failed).on('exit', gone)
+      worker.ref()
       worker.postMessage(job)
     })
   }

@@ -117,4 +117,25 @@ describe(createEvenTime, () => {
     keep(new Set(['bcrypt']))
     expect(await leaves(0)).toBe(375)
   })
+
+  it('lets a slow moment of one cost be forgotten by verifications of another: the step must not tell which is tried', async () => {
+    for (const [slow, tried] of [
+      ['argon2id', 'bcrypt'],
+      ['bcrypt', 'argon2id'],
+      ['bcrypt', 'bcrypt'],
+    ] as const) {
+      const usual = { bcrypt: 300, argon2id: 100 }
+      const { learn, leaves } = timed()
+      learn('bcrypt', usual.bcrypt)
+      learn('argon2id', usual.argon2id)
+      learn(slow, usual[slow] * 10)
+      const seen = []
+      for (let i = 0; i < 30; i++) {
+        learn(tried, usual[tried])
+        seen.push(Math.round(await leaves(0)))
+      }
+      expect(seen[0]).toBe(3375)
+      expect(seen.at(-1)).toBe(375)
+    }
+  })
 })
