@@ -134,6 +134,14 @@ describe('one push a person', () => {
     expect(house.simulator.pushes()).toHaveLength(1)
   })
 
+  it('row 118: and Duo is asked once, too: those that come at once wait for the first', async () => {
+    const house = await openHouse()
+    const told = await scripted(() => {})
+    const duo = await house.open(told)
+    await Promise.all(Array.from({ length: 10 }, () => duo.start(alice, undefined, facts())))
+    expect([told.preauths(), told.auths()]).toEqual([1, 1])
+  })
+
   it('row 118: nor do ten starts in two processes send more', async () => {
     const house = await openHouse()
     const both = [await house.open(), await house.open()]

@@ -159,8 +159,10 @@ export async function scripted(
 ) {
   let polls = 0
   let auths = 0
+  let preauths = 0
   const duo = await scriptedDuo((asked, socket) => {
     if (asked.path.endsWith('/preauth')) {
+      preauths += 1
       const device = { device: `DP-${asked.parameters.username}`, type: 'phone', name: 'Phone', capabilities: ['push'] }
       return void socket.write(ok({ result: 'auth', devices: [device] }))
     }
@@ -168,5 +170,5 @@ export async function scripted(
     if (asked.path.endsWith('/auth')) return auth(asked, socket, ++auths)
     return void socket.write(ok({ time: 1_795_525_200 }))
   })
-  return { port: duo.port, ca: duo.certificate.ca, polls: () => polls, auths: () => auths }
+  return { port: duo.port, ca: duo.certificate.ca, polls: () => polls, auths: () => auths, preauths: () => preauths }
 }
