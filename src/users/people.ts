@@ -30,8 +30,12 @@ export async function readUsersFile({
   try {
     return parseUsersFile(await readBounded(path, USERS_FILE_BYTES_AT_MOST), path, search)
   } catch (error) {
-    if (!(error instanceof UnreadableFile)) throw error
-    const message = `The users file ${error.message}. It is named by authentication_backend.file.path; docs/users.md shows how to write one.`
+    // A file that breaks the reader is refused like any other: the last good one must stay in use.
+    const why =
+      error instanceof UnreadableFile
+        ? error.message
+        : `cannot be read (${error instanceof Error ? error.name : 'unknown cause'})`
+    const message = `The users file ${why}. It is named by authentication_backend.file.path; docs/users.md shows how to write one.`
     return { ok: false, problems: [{ severity: 'error', file: path, line: 0, column: 0, key: '', message }] }
   }
 }

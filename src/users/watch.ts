@@ -17,6 +17,7 @@ const LOOK_AGAIN_AFTER: Milliseconds = 5 * SECOND
  * Calls `changed` after the file at this path became another one: written, cut, deleted, moved over, or reached through another link. One
  * call at a time; a change during a call leads to one more. The folder of its name and the file itself are watched, since
  * a name changes in its folder and a content in its file.
+ * @param changed must not reject
  * @param lookAgainAfter how often it looks without being told
  */
 export function watchFile(path: string, changed: () => Promise<void>, lookAgainAfter = LOOK_AGAIN_AFTER): FileWatch {

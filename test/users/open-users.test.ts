@@ -162,6 +162,19 @@ describe(openUsers, () => {
     expect(await check('JOHN')).toMatchObject({ outcome: 'accepted' })
   })
 
+  it('row 93: what is shown for other spellings of a name that nobody has is what is shown for those of a person', async () => {
+    for (const case_insensitive of [true, false]) {
+      const { check } = await opened({ search: { case_insensitive } })
+      const seen = async (...spellings: string[]) => {
+        const answers = []
+        for (const typed of spellings) answers.push(shown(await check(typed, 'wrong')))
+        return answers
+      }
+      const unknown = await seen('nobody', 'NOBODY', 'Nobody', 'nobody', 'NOBODY')
+      expect(await seen('john', 'JOHN', 'John', 'john', 'JOHN')).toEqual(unknown)
+    }
+  })
+
   it('row 95: of 50 guesses at once at most max_retries are evaluated, and 49 wrong ones do not hide a right one', async () => {
     const { check, hashed } = await opened()
     const answers = await Promise.all(Array.from({ length: 50 }, (_, i) => check('john', `guess ${i}`)))
