@@ -171,6 +171,11 @@ describe(openUsers, () => {
         return answers
       }
       const unknown = await seen('nobody', 'NOBODY', 'Nobody', 'nobody', 'NOBODY')
+      expect(unknown.map(({ outcome }) => outcome)).toEqual(
+        case_insensitive
+          ? ['refused', 'refused', 'banned', 'banned', 'banned']
+          : ['refused', 'refused', 'refused', 'refused', 'refused'],
+      )
       expect(await seen('john', 'JOHN', 'John', 'john', 'JOHN')).toEqual(unknown)
     }
   })
