@@ -88,7 +88,7 @@ export function duoClient({ config, clock, log, rootCertificates, deadline, paus
     allowH2: false,
     headersTimeout: 0, // the deadline of the call rules, over all of it
     bodyTimeout: 0,
-    maxResponseSize: MAX_BODY_BYTES,
+    maxResponseSize: MAX_BODY_BYTES, // beyond it the connection is cut, and the call fails as malformed
   })
 
   async function send(call: Call): Promise<DuoAnswer<{ value: unknown; headers: Dispatcher.ResponseData['headers'] }>> {
@@ -157,9 +157,7 @@ export function duoClient({ config, clock, log, rootCertificates, deadline, paus
           `HTTP ${statusCode} with ${type}, encoding ${headers['content-encoding'] ?? 'none'}`,
         ),
       )
-    const text = await textOf(body)
-    if (text === undefined) return failed(unavailable('duo-malformed', 'the answer is longer than any of Duo’s'))
-    const parsed = envelope.safeParse(jsonOf(text))
+    const parsed = envelope.safeParse(jsonOf(await body.text()))
     if (!parsed.success)
       return failed(unavailable('duo-malformed', `HTTP ${statusCode} with a body that is no answer of Duo’s`))
     const { stat, response, code, message, message_detail } = parsed.data
@@ -249,19 +247,6 @@ export function duoClient({ config, clock, log, rootCertificates, deadline, paus
 function headerOf(headers: Dispatcher.ResponseData['headers'], name: string): string | undefined {
   const value = headers[name]
   return Array.isArray(value) ? value[0] : value
-}
-
-/** Undefined when it is longer than the cap. */
-async function textOf(body: Dispatcher.ResponseData['body']): Promise<string | undefined> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of body) {
-    const bytes = Buffer.from(chunk)
-    length += bytes.length
-    if (length > MAX_BODY_BYTES) return undefined
-    chunks.push(bytes)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }
 
 function jsonOf(text: string): unknown {

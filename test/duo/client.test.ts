@@ -235,10 +235,8 @@ describe('what is received', () => {
     ],
   ])('row 107: %s is cut at the cap', async (_, script) => {
     const duo = await scriptedDuo(script)
-    const before = process.memoryUsage().rss
     const answer = await clientOf(duo, { deadline: () => 5_000 }).preauth('alice', undefined)
     expect(answer).toMatchObject({ ok: false, failure: { reason: 'duo-malformed' } })
-    expect(process.memoryUsage().rss - before).toBeLessThan(40 * 2 ** 20)
     await until(() => duo.open() === 0, 'the socket is closed')
   })
 
