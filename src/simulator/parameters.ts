@@ -3,7 +3,7 @@ import { invalidParameter } from './failure.ts'
 /** Names and values as bytes: what is signed is bytes, and a client may sign bytes that are no UTF-8. */
 export type Pairs = readonly (readonly [name: Buffer, value: Buffer])[]
 
-/** Takes a query or a form body apart. `+` is a space, hexadecimal digits may be in either case; a `%` that begins no pair of them stands for itself. */
+/** Takes a query or a form body apart, each character of which is a byte. `+` is a space, hexadecimal digits may be in either case; a `%` that begins no pair of them stands for itself. */
 export function parseForm(text: string): Pairs {
   return text
     .split('&')
@@ -11,18 +11,18 @@ export function parseForm(text: string): Pairs {
     .map(part => {
       const equals = part.indexOf('=')
       const [name, value] = equals === -1 ? [part, ''] : [part.slice(0, equals), part.slice(equals + 1)]
-      return [percentDecoded(name), percentDecoded(value)] as const
+      return [percentDecoded(Buffer.from(name, 'latin1')), percentDecoded(Buffer.from(value, 'latin1'))] as const
     })
 }
 
-function percentDecoded(text: string): Buffer {
-  const bytes = Buffer.from(text.replaceAll('+', ' '), 'latin1')
+function percentDecoded(bytes: Buffer): Buffer {
   const out = Buffer.alloc(bytes.length)
   let length = 0
   for (let i = 0; i < bytes.length; i++) {
     const pair = bytes[i] === 0x25 ? bytes.toString('latin1', i + 1, i + 3) : ''
     const escaped = /^[0-9A-Fa-f]{2}$/.test(pair)
-    out[length++] = escaped ? Number.parseInt(pair, 16) : (bytes[i] ?? 0)
+    const byte = bytes[i] === 0x2b ? 0x20 : (bytes[i] ?? 0)
+    out[length++] = escaped ? Number.parseInt(pair, 16) : byte
     if (escaped) i += 2
   }
   return out.subarray(0, length)
@@ -107,6 +107,6 @@ export function pushDetails(pushinfo: string): [name: string, value: string][] {
       const [, name, value] = /^([^=]+)=(.*)$/s.exec(part) ?? []
       if (name === undefined || value === undefined || /%(?![0-9A-Fa-f]{2})/.test(part))
         throw invalidParameter('pushinfo')
-      return [text(percentDecoded(name), 'pushinfo'), text(percentDecoded(value), 'pushinfo')]
+      return [text(percentDecoded(Buffer.from(name)), 'pushinfo'), text(percentDecoded(Buffer.from(value)), 'pushinfo')]
     })
 }

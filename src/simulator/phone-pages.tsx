@@ -19,7 +19,7 @@ export function PhonesPage({
   const waitingOn = (device: SimulatedDevice) =>
     pushes.filter(push => push.state === 'pending' && push.device.id === device.id).length
   return (
-    <Page title="Phones" news={{ path: '/', version }}>
+    <Page title="Phones" news="/">
       <main class="list" data-version={version} data-path="/">
         <h1>Whose phone?</h1>
         <p class="quiet">Open a phone and keep it beside the page that asks for it.</p>
@@ -88,7 +88,7 @@ export function PhonePage({
     .slice(0, pending.length > 0 ? EARLIER_BESIDE_A_REQUEST : EARLIER_AT_MOST)
   const title = `${pending.length > 0 ? `(${pending.length}) ` : ''}${user.username}: ${nameOf(device)}`
   return (
-    <Page title={title} news={{ path: `/phones/${device.id}`, version }}>
+    <Page title={title} news={`/phones/${device.id}`}>
       <div class="stage" data-version={version} data-path={`/phones/${device.id}`}>
         <div class="beside">
           <a class="back" href="/">
@@ -221,16 +221,11 @@ export function ProblemPage({ words }: { words: string }) {
   )
 }
 
-/** @param news where a page that changes asks for its next version */
-function Page({
-  title,
-  news,
-  children,
-}: {
-  title: string
-  news?: { path: string; version: number }
-  children: ComponentChildren
-}): VNode {
+/**
+ * @param news where a page that changes asks for its next version. Without a script it is loaded anew: a navigation that is held until there
+ * are news would make Chromium's automation wait for it before each click.
+ */
+function Page({ title, news, children }: { title: string; news?: string; children: ComponentChildren }): VNode {
   return (
     <html lang="en">
       <head>
@@ -242,7 +237,7 @@ function Page({
         <link rel="stylesheet" href="/phone.css" />
         {news && (
           <noscript>
-            <meta http-equiv="refresh" content={`1; url=${news.path}?after=${news.version}`} />
+            <meta http-equiv="refresh" content={`2; url=${news}`} />
           </noscript>
         )}
         {news && <script src="/phone.js" defer />}
