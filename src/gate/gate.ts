@@ -10,8 +10,9 @@ import { type Found, type Session, type Sessions, StoreDown } from '../session/s
 import type { Audit } from '../telemetry/audit.ts'
 import { newReference } from '../telemetry/reference.ts'
 import type { Person, Users } from '../users/users.ts'
+import { commonHeaders } from './common-headers.ts'
 import { type Asked, type Dialect, dialects } from './dialect.ts'
-import { type Identity, identityOf, isAscii, nobody } from './identity.ts'
+import { type Identity, identityOf, nobody } from './identity.ts'
 import { occasional } from './occasional.ts'
 import { type GatePages, linkPage, plainPages } from './pages.ts'
 import { type Portal, portalOf } from './portal-url.ts'
@@ -126,15 +127,14 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
     // For the proxy to pass on in place of the visitor's: an application that logs its cookies must not hold sessions.
     // Empty rather than absent, which Caddy 2.6 would pass on as the name of its variable.
     const cookie = cookieWithout(request.raw.rawHeaders, domain.name)
-    common(reply)
-      .header('remote-user', identity.user)
-      .header('remote-groups', identity.groups)
-      .header('remote-name', identity.name)
-      .header('remote-email', identity.email)
-      .header('cookie', cookie)
-    if (asked.method === 'HEAD') return reply.send('')
-    // Node writes the headers together with a string body, in the body's encoding: bytes of UTF-8 would be encoded once more.
-    return reply.send(identity.ascii && isAscii(cookie) ? '200 OK' : OK)
+    const text = asked.method === 'HEAD' ? '' : '200 OK'
+    // The one answer that is given for every request of everybody: past the framework, which costs a tenth of it, and in latin1, so that
+    // Node, which writes headers and body in one piece, sends the bytes of UTF-8 as they are.
+    reply.hijack()
+    reply.raw
+      .writeHead(200, [...identity.headers, 'cookie', cookie, 'content-length', text === '' ? '0' : '6'])
+      .end(text, 'latin1')
+    return reply
   }
 
   function sendToPortal(question: Question): unknown {
@@ -238,15 +238,10 @@ interface Question {
   readonly portal: Portal
 }
 
-const OK = Buffer.from('200 OK')
-
 const statusWords = { 302: '302 Found', 303: '303 See Other', 401: '401 Unauthorized' } as const
 
 function common(reply: FastifyReply): FastifyReply {
-  return reply
-    .header('cache-control', 'no-store')
-    .header('x-content-type-options', 'nosniff')
-    .header('content-type', 'text/plain; charset=utf-8')
+  return reply.headers(commonHeaders)
 }
 
 function body(reply: FastifyReply, method: string, page: string | undefined, text: string, policy: string): unknown {

@@ -1,18 +1,18 @@
 import type { Person } from '../users/users.ts'
+import { commonHeaders } from './common-headers.ts'
 
-/** The four headers that tell the application who it is, as strings of which each character is one byte of UTF-8: so Node sends them. */
+/** Who it is, ready to be sent. */
 export interface Identity {
-  readonly user: string
-  readonly groups: string
-  readonly name: string
-  readonly email: string
+  /**
+   * The headers of a yes, names and values in turn: the common ones, and the four that tell the application who it is. A character of
+   * a value is one byte of UTF-8, which is how Node takes bytes.
+   */
+  readonly headers: readonly string[]
   /** Groups that were left out: they can't be written into the header, or it would be longer than proxies take. */
   readonly groupsLeftOut: number
-  /** Whether none of the four has a byte over 0x7F. */
-  readonly ascii: boolean
 }
 
-export const nobody: Identity = { user: '', groups: '', name: '', email: '', groupsLeftOut: 0, ascii: true }
+export const nobody: Identity = { headers: headersOf('', '', '', ''), groupsLeftOut: 0 }
 
 const NAME_BYTES_AT_MOST = 512
 // nginx takes a whole response header of 4 or 8 KB unless it is told otherwise; deploy/nginx tells it 32.
@@ -33,12 +33,16 @@ export function identityOf(person: Person): Identity | undefined {
     groups.push(group)
   }
   const mail = person.emails[0] ?? ''
-  const user = asBytes(person.username)
-  const joined = asBytes(groups.join(','))
-  const name = asBytes(cut(person.displayName.toWellFormed().replace(controls, '')))
-  const email = isExact(mail) ? asBytes(mail) : ''
-  const groupsLeftOut = person.groups.length - groups.length
-  return { user, groups: joined, name, email, groupsLeftOut, ascii: isAscii(user + joined + name + email) }
+  const name = cut(person.displayName.toWellFormed().replace(controls, ''))
+  return {
+    headers: headersOf(person.username, groups.join(','), name, isExact(mail) ? mail : ''),
+    groupsLeftOut: person.groups.length - groups.length,
+  }
+}
+
+function headersOf(user: string, groups: string, name: string, email: string): readonly string[] {
+  const who = { 'remote-user': user, 'remote-groups': groups, 'remote-name': name, 'remote-email': email }
+  return Object.entries({ ...commonHeaders, ...who }).flatMap(([header, value]) => [header, asBytes(value)])
 }
 
 // The two separators too: some applications read them as the end of a line.
@@ -70,10 +74,4 @@ function cut(text: string): string {
 
 function asBytes(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1')
-}
-
-/** Whether a string of bytes has none over 0x7F. */
-export function isAscii(bytes: string): boolean {
-  for (let i = 0; i < bytes.length; i++) if (bytes.charCodeAt(i) > 0x7f) return false
-  return true
 }

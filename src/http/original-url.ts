@@ -41,15 +41,12 @@ export function parseUrl(text: string): OriginalUrl | UrlFault {
 export function fromParts(schemeText: string, authority: string, targetText: string): OriginalUrl | UrlFault {
   // Before any expression runs: what is longer costs nothing.
   if (schemeText.length + authority.length + targetText.length > URL_BYTES_AT_MOST) return 'too-long'
-  const [, name, digits] = hostAndPort.exec(authority) ?? []
-  if (name === undefined || name.length > 253) return 'malformed'
-  const port = digits === undefined ? undefined : Number(digits)
-  if (port !== undefined && port > 65_535) return 'malformed'
+  const at = placeOf(authority)
+  if (at === undefined) return 'malformed'
   if (!target.test(targetText)) return 'malformed'
   const full = targetText === '' ? '/' : targetText
   if (!full.startsWith('/')) return 'malformed'
-  const host = name.toLowerCase()
-  if (endsInNumber.test(host)) return 'malformed'
+  const { host, port } = at
   const scheme = schemeText.toLowerCase()
   const local = host.endsWith('.localhost')
   if (!(scheme === 'https' || scheme === 'wss' || (local && (scheme === 'http' || scheme === 'ws'))))
@@ -63,4 +60,28 @@ export function fromParts(schemeText: string, authority: string, targetText: str
     path: question === -1 ? full : full.slice(0, question),
     href: `${scheme}://${host}${port === undefined ? '' : `:${port}`}${full}`,
   }
+}
+
+interface Place {
+  readonly host: string
+  readonly port: number | undefined
+}
+
+// The hosts of a proxy are few. Bounded, since those that a visitor makes up are not.
+const PLACES_AT_MOST = 1000
+const places = new Map<string, Place>()
+
+function placeOf(authority: string): Place | undefined {
+  const known = places.get(authority)
+  if (known !== undefined) return known
+  const [, name, digits] = hostAndPort.exec(authority) ?? []
+  if (name === undefined || name.length > 253) return undefined
+  const port = digits === undefined ? undefined : Number(digits)
+  if (port !== undefined && port > 65_535) return undefined
+  const host = name.toLowerCase()
+  if (endsInNumber.test(host)) return undefined
+  if (places.size >= PLACES_AT_MOST) places.clear()
+  const place = { host, port }
+  places.set(authority, place)
+  return place
 }
