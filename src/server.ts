@@ -64,14 +64,14 @@ async function furnish(app: FastifyInstance, config: Config, log: FastifyBaseLog
     closing.abort()
     done()
   })
-  const login = openLogin({ config, sessions, users, access, duo, proxies, audit, clock, closing: closing.signal })
+  const login = openLogin({ config, sessions, users, access, duo, proxies, audit, clock })
 
   const pages = createGatePages({ config, clock, simulated: () => login.simulated })
   await app.register(gate, { sessions, users, access, cookies, proxies, clock, log, audit, pages })
   await app.register(async faces => {
     await faces.register(sessionPlugin, { sessions, config: config.session })
-    await faces.register(api, { login, config, clock, wantsSecondFactor: access.wants('two_factor') })
-    await faces.register(portal, { login, config, clock, log })
+    await faces.register(api, { login, config, wantsSecondFactor: access.wants('two_factor'), closing: closing.signal })
+    await faces.register(portal, { login, config, clock, log, closing: closing.signal })
   })
 }
 

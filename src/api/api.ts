@@ -1,6 +1,5 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import type { Clock } from '../clock.ts'
 import { SECOND } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import type { Device, Offer, PushView } from '../duo/duo.ts'
@@ -14,9 +13,10 @@ import { isSameOrigin } from './same-origin.ts'
 interface Options {
   readonly login: Login
   readonly config: Config
-  readonly clock: Clock
   /** Whether any rule wants a second factor. */
   readonly wantsSecondFactor: boolean
+  /** Aborted when the server ends, so that no held answer holds it up. */
+  readonly closing: AbortSignal
 }
 
 // Authelia's words: its front end and other programs show or match them.
@@ -56,7 +56,7 @@ const safeRedirectionBody = z.strictObject({ uri: z.string() })
  * The JSON API: Authelia's endpoints, bodies, statuses and envelopes, over the same login/ as the portal. Unlike Authelia it answers
  * a JSON envelope everywhere, and refuses pages of other origins. Source: Authelia's OpenAPI document and front end.
  */
-export async function api(app: FastifyInstance, { login, config, clock, wantsSecondFactor }: Options): Promise<void> {
+export async function api(app: FastifyInstance, { login, config, wantsSecondFactor, closing }: Options): Promise<void> {
   acceptOnlyJson(app)
   const portalOrigin = new Map(config.session.cookies.map(domain => [domain, new URL(domain.authelia_url).origin]))
 
@@ -225,14 +225,18 @@ export async function api(app: FastifyInstance, { login, config, clock, wantsSec
     return next.to === 'site' ? { redirect: next.url } : undefined
   }
 
-  /** Follows the push to its end, as long as the program that asked stays. */
+  /** Follows the push to its end. Null: the program that asked is gone, the server ends, or too many ask for this push already. */
   async function ended(visit: Visit, push: PushView, request: FastifyRequest): Promise<PushView | null> {
     const gone = new AbortController()
     request.raw.socket.once('close', () => gone.abort())
-    let seen: PushView | null = push
-    while (seen !== null && (seen.state === 'sending' || seen.state === 'waiting') && !gone.signal.aborted) {
-      const later: PushView | null = await login.pushChange(visit, seen.seq, HELD_AT_MOST, gone.signal)
-      if (later !== null && later.seq === seen.seq && clock() >= seen.deadline + HELD_AT_MOST) return null // nobody follows it
+    const signal = AbortSignal.any([gone.signal, closing])
+    let seen = push
+    while (seen.state === 'sending' || seen.state === 'waiting') {
+      const asked = performance.now()
+      const later = await login.pushChange(visit, seen.seq, HELD_AT_MOST, signal)
+      if (later === null) return null
+      // Answered early and without news: asking again at once would only go round and round.
+      if (later.seq === seen.seq && performance.now() - asked < HELD_AT_MOST / 2) return null
       seen = later
     }
     return seen

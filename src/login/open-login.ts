@@ -24,12 +24,10 @@ interface Parts {
   readonly proxies: TrustedProxies
   readonly audit: Audit
   readonly clock: Clock
-  /** Aborted when the server closes, so that no held answer delays its end. */
-  readonly closing: AbortSignal
 }
 
 /** The way in, behind both faces: what the portal and the JSON API do is one thing, done here. */
-export function openLogin({ config, sessions, users, access, duo, proxies, audit, clock, closing }: Parts): Login {
+export function openLogin({ config, sessions, users, access, duo, proxies, audit, clock }: Parts): Login {
   const domains = config.session.cookies
   const domainOfPortal = new Map(domains.map(domain => [portalHost(domain), domain]))
 
@@ -153,9 +151,7 @@ export function openLogin({ config, sessions, users, access, duo, proxies, audit
     },
 
     async pushChange({ who }, seq, within, signal) {
-      return duo === null || who === null
-        ? null
-        : duo.change(who.session.key, seq, within, AbortSignal.any([signal, closing]))
+      return duo === null || who === null ? null : duo.change(who.session.key, seq, within, signal)
     },
 
     async claim(visitor) {

@@ -24,6 +24,8 @@ interface Options {
   readonly config: Config
   readonly clock: Clock
   readonly log: FastifyBaseLogger
+  /** Aborted when the server ends, so that no held answer holds it up. */
+  readonly closing: AbortSignal
 }
 
 type Handler = (context: Context, request: FastifyRequest) => FastifyReply | Promise<FastifyReply>
@@ -38,12 +40,7 @@ export interface Pages {
 const FORM_BYTES_AT_MOST = 16 * 1024
 
 /** What a person sees: pages, forms, and the little that the browser's script asks. Register it without a prefix, after the API. */
-export async function portal(app: FastifyInstance, { login, config, clock, log }: Options): Promise<void> {
-  const closing = new AbortController()
-  app.addHook('preClose', done => {
-    closing.abort()
-    done()
-  })
+export async function portal(app: FastifyInstance, { login, config, clock, log, closing }: Options): Promise<void> {
   const parts: Portal = {
     login,
     config,
@@ -52,7 +49,7 @@ export async function portal(app: FastifyInstance, { login, config, clock, log }
     assets: buildAssets(config),
     tokens: createFormTokens(config.session.secret, clock),
     messages: createMessages(config.session.secret, clock),
-    closing: closing.signal,
+    closing,
   }
 
   app.addHook('onRequest', (_request, reply, done) => {

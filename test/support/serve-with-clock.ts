@@ -1,9 +1,12 @@
 // Postern as `serve` starts it, with a clock that a test moves by a line on standard input: `+61000` is 61 seconds ahead.
 import { createInterface } from 'node:readline'
-import { listen, untilSignalled } from '../../dist/commands/serve.js'
-import { loadConfig } from '../../dist/config/load.js'
-import { buildServer } from '../../dist/server.js'
-import { createLog } from '../../dist/telemetry/log.js'
+
+// From the build, as in production; the types are the sources'.
+const built = (path: string) => import(new URL(`../../dist/${path}`, import.meta.url).href)
+const { listen, untilSignalled }: typeof import('../../src/commands/serve.ts') = await built('commands/serve.js')
+const { loadConfig }: typeof import('../../src/config/load.ts') = await built('config/load.js')
+const { buildServer }: typeof import('../../src/server.ts') = await built('server.js')
+const { createLog }: typeof import('../../src/telemetry/log.ts') = await built('telemetry/log.js')
 
 let offset = Number(process.argv[3] ?? 0)
 const loaded = await loadConfig(process.argv[2] ?? '', process.env)
