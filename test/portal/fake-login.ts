@@ -84,6 +84,7 @@ export function fakeLogin(config: Config, scene: Scene, clock: () => number): Fa
     session: {
       key: `key_${level}`,
       username: scene.person.username,
+      credential: 'c',
       level,
       cookieDomain: domain.domain,
       remember: false,
@@ -97,7 +98,7 @@ export function fakeLogin(config: Config, scene: Scene, clock: () => number): Fa
       options: { domain: domain.domain, path: '/', secure: true, httpOnly: true, sameSite: 'lax' },
     },
   })
-  const personOf = () => ({ ...scene.person, emails: ['alice@example.com'] })
+  const personOf = () => ({ ...scene.person, emails: ['alice@example.com'], credential: 'c' })
   let references = 0
   return {
     calls,

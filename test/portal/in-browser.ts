@@ -75,7 +75,8 @@ export async function openState(
   })
   page.on('pageerror', error => complaints.push(String(error)))
   await page.route('**/go?*', async route => {
-    const answer = await route.fetch()
+    // Node, unlike a browser, asks a name server for *.localhost.
+    const answer = await route.fetch({ url: route.request().url().replace('auth.postern.localhost', '127.0.0.1') })
     const { refresh, ...headers } = answer.headers()
     await route.fulfill({ response: answer, headers })
   })
@@ -114,7 +115,7 @@ async function foreignHost(portal: Standing, kind: 'denied' | 'bad') {
   const [domain] = portal.config.session.cookies
   const url = parseUrl('https://two.postern.localhost/reports/2026?token=secret')
   if (domain === undefined || typeof url === 'string') throw new Error('a test that is wrong')
-  const person = { username: 'alice', displayName: 'Alice', emails: [], groups: ['dev'] }
+  const person = { username: 'alice', displayName: 'Alice', emails: [], groups: ['dev'], credential: 'c' }
   const app = Fastify()
   app.get('/*', (_request, reply) =>
     reply

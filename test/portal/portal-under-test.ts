@@ -44,7 +44,13 @@ export async function portalUnderTest(scene: Partial<Scene> = {}, config: Config
   const whole: Scene = { ...defaultScene(), ...scene }
   const login = fakeLogin(config, whole, () => time.now)
   const app = Fastify({ logger: false })
-  await app.register(portal, { login, config, clock: () => time.now, log: app.log, closing: new AbortController().signal })
+  await app.register(portal, {
+    login,
+    config,
+    clock: () => time.now,
+    log: app.log,
+    closing: new AbortController().signal,
+  })
   await app.ready()
   return { app, scene: whole, login, config, time }
 }

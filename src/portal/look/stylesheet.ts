@@ -100,7 +100,8 @@ fieldset{border:0;min-inline-size:0}
 .small:hover{background:var(--sunken);border-color:var(--edge)}
 header .small{background:var(--card)}
 .actions{display:flex;flex-wrap:wrap;gap:12px}
-.card .actions>*{flex:1 1 9rem;margin-block-start:0}
+.card .actions>*{flex:1 1 9rem}
+.card .actions>*,.card .actions form>*{margin-block-start:0}
 .card .actions>.primary{flex-basis:100%}
 .card>.actions,.card>*>.actions{margin-block-start:24px}
 .card form+.actions{margin-block-start:12px}
@@ -115,7 +116,7 @@ header .small{background:var(--card)}
 .tile-words{display:flex;flex-direction:column;flex:1;min-inline-size:0;line-height:1.375}
 .tile-words>*{overflow-wrap:anywhere}
 .tile-words .quiet{font-size:.875rem}
-.number{margin-inline-start:8px}
+.number{margin-inline-start:8px;white-space:nowrap}
 .tile:has(:checked){border-color:var(--accent);box-shadow:inset 0 0 0 1px var(--accent);background:var(--sunken)}
 .tile:has(:checked) .icon{color:var(--accent)}
 .tile:has(:focus-visible){outline:3px solid var(--focus);outline-offset:2px}
@@ -123,6 +124,7 @@ header .small{background:var(--card)}
 .tag{display:inline-flex;align-items:center;align-self:start;gap:4px;font-size:.875rem;color:var(--quiet)}
 .tag .icon{inline-size:16px;block-size:16px}
 
+.card .waiting,.card .shown{margin-block-start:24px}
 .waiting{display:flex;align-items:center;gap:16px;padding:16px;border-radius:10px;background:var(--sunken);border:1px solid var(--line)}
 .waiting>div:last-child{flex:1;min-inline-size:0}
 .ring{position:relative;flex:none;inline-size:72px;block-size:72px;display:grid;place-items:center}
@@ -175,7 +177,8 @@ footer a:hover{color:var(--ink)}
 .wide .sites{grid-template-columns:1fr 1fr}
 .wide .actions>*{flex:0 1 auto;min-inline-size:12rem}
 }
-@media (max-width:22rem){.card{padding:20px 16px}.waiting{padding:12px}}
+@media (max-width:24rem){.card{padding:24px 20px}.tile{padding-inline:12px}}
+@media (max-width:21rem){.card{padding:20px 16px}.waiting{padding:12px}}
 @keyframes rise{from{opacity:0;transform:translateY(4px)}}
 @media (prefers-reduced-motion:reduce){*,::before,::after{animation:none!important;transition:none!important}.value{display:none}}
 @media (prefers-contrast:more){:root{--quiet:var(--ink);--line:var(--ink);--edge:var(--ink)}}

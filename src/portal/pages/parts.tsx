@@ -124,7 +124,7 @@ export function Button({
 }): VNode {
   return (
     <button type="submit" class={`button ${kind}`} data-busy={busy} name={name} value={value}>
-      {children}
+      <span>{children}</span>
     </button>
   )
 }
@@ -142,7 +142,7 @@ export function LinkButton({
 }): VNode {
   return (
     <a class={`button ${kind}`} href={href} {...(newTab ? { target: '_blank', rel: 'noopener' } : {})}>
-      {children}
+      <span>{children}</span>
     </a>
   )
 }
