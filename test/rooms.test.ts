@@ -43,12 +43,12 @@ interface Import {
 
 function importsOf(file: string): Import[] {
   const text = readFileSync(join(src, file), 'utf8')
-  return [...text.matchAll(/^(?:import|export)\b[^'"]*?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm)].map(
-    match => {
-      const specifier = match[1] ?? match[2] ?? ''
-      return { from: file, to: specifier.startsWith('.') ? normalize(join(dirname(file), specifier)) : specifier }
-    },
-  )
+  return [
+    ...text.matchAll(/^(?:import|export)\s(?:[^'"()=]*?\sfrom\s*)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm),
+  ].map(match => {
+    const specifier = match[1] ?? match[2] ?? ''
+    return { from: file, to: specifier.startsWith('.') ? normalize(join(dirname(file), specifier)) : specifier }
+  })
 }
 
 const files = readdirSync(src, { recursive: true, withFileTypes: true })

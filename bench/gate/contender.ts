@@ -1,10 +1,6 @@
 // One contender in a process of its own: `contender.ts gate CONFIGURATION` or `contender.ts empty PORT`. Says `ready` and the cookie to send.
 import Fastify from 'fastify'
 import { pino } from 'pino'
-import { loadConfig } from '../../src/config/load.ts'
-import { openSessions } from '../../src/session/open-sessions.ts'
-import { openStorage } from '../../src/storage/open-storage.ts'
-import { createAudit } from '../../src/telemetry/audit.ts'
 
 const [, , kind, argument = ''] = process.argv
 if (kind === 'gate') await gate(argument)
@@ -12,20 +8,29 @@ else await empty(Number(argument))
 
 /** Postern as it is served, with a person who has given a password: SQLite, users file and all. */
 async function gate(file: string): Promise<void> {
+  // As it ships: npm run build.
+  const dist = (path: string) => new URL(`../../dist/${path}`, import.meta.url).href
+  const { buildServer }: typeof import('../../src/server.ts') = await import(dist('server.js'))
+  const { loadConfig }: typeof import('../../src/config/load.ts') = await import(dist('config/load.js'))
+  const { openSessions }: typeof import('../../src/session/open-sessions.ts') = await import(
+    dist('session/open-sessions.js')
+  )
+  const { openStorage }: typeof import('../../src/storage/open-storage.ts') = await import(
+    dist('storage/open-storage.js')
+  )
+  const { createAudit }: typeof import('../../src/telemetry/audit.ts') = await import(dist('telemetry/audit.js'))
   const loaded = await loadConfig(file, {})
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
   const { config } = loaded
   const log = pino({ level: 'info' })
   const clock = Date.now
-  const built = new URL('../../dist/server.js', import.meta.url).href // as it ships: npm run build
-  const { buildServer }: typeof import('../../src/server.ts') = await import(built)
   const app = await buildServer(config, { log, clock })
 
   const storage = await openStorage(config.storage, { log, clock })
   const sessions = await openSessions({ config: config.session, storage, clock, log, audit: createAudit(log) })
   const [domain] = config.session.cookies
   if (domain === undefined) throw new Error('no cookie domain')
-  const { cookie } = await sessions.start(domain, { username: 'alice', remember: false }, null)
+  const { cookie } = await sessions.start(domain, { username: 'alice', credential: credentialOf('alice'), remember: false }, null)
   await sessions.close()
   await storage.close()
 

@@ -36,7 +36,11 @@ const signer = new fastifyCookie.Signer(secret)
 
 const visits = await Promise.all(
   Array.from({ length: SESSIONS }, async (_, n) => {
-    const { cookie, session } = await sessions.start(domain, { username: `user${n}`, remember: false }, null)
+    const { cookie, session } = await sessions.start(
+      domain,
+      { username: `user${n}`, credential: 'c', remember: false },
+      null,
+    )
     const header = `theme=dark; ${cookie.name}=${cookie.value}; _ga=GA1.2.1234567890.1234567890`
     // The headers that a proxy's subrequest brings.
     const raw = Object.entries({

@@ -204,7 +204,7 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
 
   function personOf(session: Session, domain: CookieDomain): { session: Session; person: Person } | undefined {
     const person = users.find(session.username)
-    if (person !== undefined) return { session, person }
+    if (person?.credential === session.credential) return { session, person }
     occasionally(`gone ${session.username}`, (ref, count) =>
       audit('session.person-gone', { ref, username: session.username, host: domain.domain, count }),
     )

@@ -51,7 +51,8 @@ export function openLogin({ config, sessions, users, access, duo, proxies, audit
     const nobody = { domain, who: null, level: 0, ...client } as const
     if (found.state === 'anonymous') return { ...nobody, ended: found.ended }
     const person = users.find(found.session.username)
-    if (person === undefined) return { ...nobody, ended: 'revoked' }
+    // Gone, disabled, or with another password since: what was begun before is over.
+    if (person?.credential !== found.session.credential) return { ...nobody, ended: 'revoked' }
     return { domain, who: { session: found.session, person }, level: found.session.level, ended: null, ...client }
   }
 
@@ -74,6 +75,16 @@ export function openLogin({ config, sessions, users, access, duo, proxies, audit
     return { outcome: 'raised', started }
   }
 
+  /** Asked at the last moment: much may have happened to the person while the phone rang. */
+  async function mayBeRaised({ who, ip }: Visit): Promise<boolean> {
+    if (who === null) return false
+    const { username, credential } = who.session
+    if (users.find(username)?.credential === credential && !users.isBanned(username)) return true
+    await duo?.cancel(who.session.key)
+    audit('level.refused', { username, reason: 'person-changed', ...(ip === undefined ? {} : { ip }) })
+    return false
+  }
+
   return {
     visit,
     next,
@@ -92,7 +103,11 @@ export function openLogin({ config, sessions, users, access, duo, proxies, audit
       }
       const replaces = visitor.who?.session ?? null
       if (replaces !== null) await duo?.cancel(replaces.key)
-      const started = await sessions.start(visitor.domain, { username: answer.person.username, remember }, replaces)
+      const started = await sessions.start(
+        visitor.domain,
+        { username: answer.person.username, credential: answer.person.credential, remember },
+        replaces,
+      )
       audit('login.succeeded', facts)
       return { ...answer, started }
     },
@@ -157,6 +172,7 @@ export function openLogin({ config, sessions, users, access, duo, proxies, audit
     async claim(visitor) {
       if (duo === null || visitor.who === null || visitor.level === 2) return { outcome: 'nothing' }
       const { session } = visitor.who
+      if (!(await mayBeRaised(visitor))) return { outcome: 'nothing' }
       const push = await duo.newest(session.key)
       if (push === null || !(await duo.claim(session.key))) return { outcome: 'nothing' }
       return raise(

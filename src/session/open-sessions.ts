@@ -162,11 +162,12 @@ export async function openSessions({ config, storage, clock, log, audit }: Parts
       }
     },
 
-    async start(domain, { username, remember }, replaces) {
+    async start(domain, { username, credential, remember }, replaces) {
       const at = now()
       const kept = remember ? domain.remember_me : null
       return swap(domain, at, replaces?.key ?? null, {
         username,
+        credential,
         level: 1,
         cookieDomain: domain.domain,
         remember: kept !== null,

@@ -10,6 +10,7 @@ const time = z.int().nonnegative()
 const rowShape = z.object({
   key: z.string(),
   username: z.string().min(1),
+  credential: z.string(),
   level: z.literal([1, 2]),
   cookie_domain: z.string().min(1),
   remember: z.literal([0, 1]),
@@ -38,6 +39,7 @@ export function recordsTaggedWith(secret: string): Records {
         JSON.stringify([
           row.key,
           row.username,
+          row.credential,
           row.level,
           row.cookie_domain,
           row.remember,
@@ -52,6 +54,7 @@ export function recordsTaggedWith(secret: string): Records {
       const row = {
         key,
         username: record.username,
+        credential: record.credential,
         level: record.level,
         cookie_domain: record.cookieDomain,
         remember: record.remember ? (1 as const) : (0 as const),
@@ -73,6 +76,7 @@ export function recordsTaggedWith(secret: string): Records {
       return Object.freeze({
         key: row.key,
         username: row.username,
+        credential: row.credential,
         level: row.level,
         cookieDomain: row.cookie_domain,
         remember: row.remember === 1,

@@ -37,8 +37,8 @@ export function sessionRows(database: DatabaseSync): SessionRows {
   )
   const wasRevoked = database.prepare('SELECT 1 FROM postern_revoked_sessions WHERE key = ?')
   const insert = database.prepare(
-    `INSERT INTO postern_sessions (key, username, level, cookie_domain, remember, password_at, second_factor, expires_at, tag)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO postern_sessions (key, username, credential, level, cookie_domain, remember, password_at, second_factor, expires_at, tag)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   )
   const insertStamp = database.prepare('INSERT INTO postern_session_activity (key, seen_at) VALUES (?, ?)')
   const remove = database.prepare('DELETE FROM postern_sessions WHERE key = ?')
@@ -82,6 +82,7 @@ export function sessionRows(database: DatabaseSync): SessionRows {
       insert.run(
         row.key,
         row.username,
+        row.credential,
         row.level,
         row.cookie_domain,
         row.remember,

@@ -5,6 +5,8 @@ import type { CookieDomain } from '../config/schema.ts'
 /** Written once; see DESIGN.md. Group, name and mail are not in it: they come from users/. */
 export interface SessionRecord {
   readonly username: string
+  /** The person's `credential` when the password was accepted. */
+  readonly credential: string
   readonly level: 1 | 2
   readonly cookieDomain: string
   readonly remember: boolean
@@ -52,7 +54,7 @@ export interface Sessions {
   /** After a right password. `replaces` dies in the same transaction. Remember is ignored where the domain has it switched off. */
   start(
     domain: CookieDomain,
-    login: { username: string; remember: boolean },
+    login: { username: string; credential: string; remember: boolean },
     replaces: Session | null,
   ): Promise<Started>
   /** A new record at level 2 under a new id in place of this one. `'ended'` when the session no longer lives: nothing is raised. */

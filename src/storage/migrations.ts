@@ -11,6 +11,7 @@ async function sessionsAndPushes(db: Kysely<unknown>): Promise<void> {
     .createTable('postern_sessions')
     .addColumn('key', 'text', column => column.primaryKey())
     .addColumn('username', 'text', column => column.notNull())
+    .addColumn('credential', 'text', column => column.notNull())
     .addColumn('level', 'integer', column => column.notNull())
     .addColumn('cookie_domain', 'text', column => column.notNull())
     .addColumn('remember', 'integer', column => column.notNull())
@@ -44,11 +45,6 @@ async function sessionsAndPushes(db: Kysely<unknown>): Promise<void> {
     .addColumn('username', 'text', column => column.primaryKey())
     .addColumn('device', 'text', column => column.notNull())
     .addColumn('method', 'text', column => column.notNull())
-    .execute()
-  await db.schema
-    .createTable('postern_preferences')
-    .addColumn('username', 'text', column => column.primaryKey())
-    .addColumn('second_factor_method', 'text')
     .execute()
   await db.schema
     .createTable('postern_pushes')

@@ -4,7 +4,7 @@ import type { Tables } from './tables.ts'
 
 /** The records of this machine: one SQLite file (WAL), which several processes may have open. */
 export interface Storage {
-  /** Records: preferences, devices, pushes. A transaction waits for its turn without holding the event loop. */
+  /** Records: devices, pushes. A transaction waits for its turn without holding the event loop. */
   readonly records: Kysely<Tables>
   /** For sessions/: synchronous, with `PRAGMA data_version`. Writes go through `whenFree`. */
   readonly sessions: DatabaseSync

@@ -3,6 +3,7 @@ export interface Tables {
   postern_sessions: {
     key: string
     username: string
+    credential: string
     level: 1 | 2
     cookie_domain: string
     remember: 0 | 1
@@ -17,7 +18,6 @@ export interface Tables {
   /** Sessions that were ended before their time, so that the portal can say so. */
   postern_revoked_sessions: { key: string; expires_at: number }
   postern_duo_devices: { username: string; device: string; method: string }
-  postern_preferences: { username: string; second_factor_method: string | null }
   postern_pushes: {
     id: string
     session_key: string

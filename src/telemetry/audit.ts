@@ -43,6 +43,7 @@ const severity = {
   'duo.unavailable': 'error',
   'duo.misconfigured': 'error',
   'level.raised': 'info',
+  'level.refused': 'warn',
   'redirect.refused': 'warn',
   'access.denied': 'info',
   'gate.refused': 'warn',

@@ -117,6 +117,8 @@ export async function openUsers(parts: Parts): Promise<Users> {
       return entry === undefined || entry.disabled ? undefined : entry.person
     },
 
+    isBanned: username => regulation.isBanned(username),
+
     async checkPassword(typed, password): Promise<FirstFactor> {
       const began = timer.now()
       if (!isPlausibleName(typed) || !isPlausiblePassword(password))

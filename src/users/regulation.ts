@@ -18,6 +18,8 @@ export interface Try {
 }
 
 export interface Regulation {
+  /** Whether this person is banned now, under whatever spelling the tries were made. */
+  isBanned(person: string): boolean
   /**
    * Counts a try before the password is looked at, so that parallel tries cannot pass the limit, and a crash while hashing gives none back.
    * @param names `typed`: what was entered, which is what the visitor may see counted; `person`: whose it is, if anybody's
@@ -46,7 +48,7 @@ export function openRegulation(
   clock: Clock,
   rowsAtMost: number = ROWS_AT_MOST,
 ): Regulation {
-  if (max_retries === 0) return { begin: () => unregulated }
+  if (max_retries === 0) return { begin: () => unregulated, isBanned: () => false }
   const limits = { max_retries, find_time, ban_time, rowsAtMost }
   const typedNames = openCounter(database, 'postern_login_tries_typed', limits)
   const people = openCounter(database, 'postern_login_tries_person', limits)
@@ -64,6 +66,7 @@ export function openRegulation(
   }
 
   return {
+    isBanned: person => people.banned(person, clock()) !== undefined,
     begin: names =>
       transaction(() => {
         const now = clock()

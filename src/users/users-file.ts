@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { type ParsedDocument, parseDocument } from '../config/document.ts'
 import { dotted, type Problem } from '../config/problem.ts'
@@ -147,6 +148,7 @@ function toEntry(name: string, fields: z.infer<typeof entrySchema>, report: Repo
       displayName: fields.displayname?.trim() || name,
       emails: fields.email ? [fields.email] : [],
       groups: [...new Set(fields.groups ?? [])],
+      credential: createHash('sha256').update(fields.password).digest('base64url').slice(0, 16),
     }),
     disabled: fields.disabled === true,
     hash: 'fault' in hash ? undefined : hash,

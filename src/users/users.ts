@@ -7,6 +7,8 @@ export interface Person {
   readonly displayName: string
   readonly emails: readonly string[]
   readonly groups: readonly string[]
+  /** Another one when the password was changed: what was begun with the old one is over. A digest; says nothing of the password. */
+  readonly credential: string
 }
 
 export type FirstFactor =
@@ -31,6 +33,8 @@ export interface Users {
   readonly fault: string | undefined
   /** The person with this canonical name; undefined when unknown or disabled. Sync: the gate asks it on each request. */
   find(username: string): Person | undefined
+  /** Whether too many wrong passwords have banned this person: who waits for the phone is not raised then. */
+  isBanned(username: string): boolean
   /**
    * Checks a password. Counted for the person before it is hashed, so that parallel guesses cannot pass the limit.
    * @param typed the name as typed; resolved once

@@ -87,6 +87,12 @@ describe.each(proxiesOf)('the gate, asked as %s', (name, ask) => {
     expect(at.lines).toContainEqual(expect.objectContaining({ event: 'session.person-gone', username: 'ghost' }))
   })
 
+  it('judges as anonymous who has another password now', async () => {
+    at.people.set('john', { ...john, credential: 'of another password' })
+    expect((await ask(at, { cookie: cookieOf('john', 2) })).headers.location).toContain('rd=')
+    at.people.set('john', john)
+  })
+
   it('uses what is known of the person now', async () => {
     const cookie = cookieOf('john', 1)
     at.people.set('john', { ...john, groups: [], emails: [] })

@@ -40,6 +40,7 @@ export const john: Person = {
   displayName: 'John Doe',
   emails: ['john@example.com', 'second@example.com'],
   groups: ['dev', 'admins'],
+  credential: 'c',
 }
 
 export const cookieOf = (username: string, level: 1 | 2) => `authelia_session=${username}.${level}`
@@ -111,6 +112,7 @@ function session(username: string, level: 1 | 2, cookieDomain: string): Session 
   return {
     key: `key of ${username}`,
     username,
+    credential: 'c',
     level,
     cookieDomain,
     remember: false,

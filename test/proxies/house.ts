@@ -34,7 +34,7 @@ interface Request {
   readonly host?: string
 }
 
-/** A proxy with the files of deploy/, the gate on real sessions and users behind it, and an application that remembers what it got. */
+/** A proxy with the files of deploy/, Postern behind it, and an application that remembers what it got. */
 export async function openHouse(kind: ProxyKind, cleanup: Cleanup): Promise<House> {
   const received: Received[] = []
   const app = createServer((request, response) => {
@@ -59,7 +59,7 @@ export async function openHouse(kind: ProxyKind, cleanup: Cleanup): Promise<Hous
 
   const port = await freePort()
   const setup = await setUp({ publicPort: port, users: ['alice', 'bob'] }, cleanup)
-  const postern = start(node, [`${import.meta.dirname}/gate-process.ts`, setup.configFile], { cleanup })
+  const postern = start(node, [`${import.meta.dirname}/postern-process.ts`, setup.configFile], { cleanup })
   const [, cookies = ''] = await postern.line(/^cookies (.*)$/m)
   await startProxy(kind, { publicPort: port, posternPort: setup.port, appPort: address.port }, cleanup)
   return {

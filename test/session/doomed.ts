@@ -19,11 +19,12 @@ const tell = (what: string, ...keys: string[]) => writeSync(1, `${[what, ...keys
 const key = ({ session }: Started) => session.key
 
 async function live(username: string): Promise<never> {
+  if (domain === undefined) throw new Error('no cookie domain')
   for (;;) {
-    const first = await sessions.start(domain, { username, remember: false }, null)
+    const first = await sessions.start(domain, { username, credential: 'c', remember: false }, null)
     tell('started', key(first))
     tell('replacing', key(first))
-    const second = await sessions.start(domain, { username, remember: false }, first.session)
+    const second = await sessions.start(domain, { username, credential: 'c', remember: false }, first.session)
     tell('replaced', key(first), key(second))
     tell('raising', key(second))
     const third = await sessions.raise(second.session, { how: 'push', at: clock(), said: '' })
@@ -33,7 +34,7 @@ async function live(username: string): Promise<never> {
     if (Math.random() < 0.5) await sessions.end(third.session)
     else await sessions.endAllOf(username)
     tell('ended', key(third))
-    const kept = await sessions.start(domain, { username: `${username}-kept`, remember: false }, null)
+    const kept = await sessions.start(domain, { username: `${username}-kept`, credential: 'c', remember: false }, null)
     tell('started', key(kept))
   }
 }

@@ -31,7 +31,7 @@ describe('who asks', () => {
     const swappedCase = signature.replace(/[a-zA-Z]/, letter =>
       letter === letter.toLowerCase() ? letter.toUpperCase() : letter.toLowerCase(),
     )
-    expect(house.sessions.find(withCookies(`authelia_session=${value}`), house.com).state ?? '').toBe('live')
+    expect(house.sessions.find(withCookies(`authelia_session=${value}`), house.com)).toMatchObject({ state: 'live' })
     await house.storage.close() // a look-up would throw from here on
     const bad = [
       '',

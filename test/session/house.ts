@@ -97,7 +97,7 @@ export async function signIn(
   username = 'alice',
   { remember = false, domain = com, replaces = null as Session | null } = {},
 ): Promise<Started> {
-  return sessions.start(domain, { username, remember }, replaces)
+  return sessions.start(domain, { username, credential: 'c', remember }, replaces)
 }
 
 export async function raised(sessions: Sessions, started: Started, at: number): Promise<Started> {

@@ -25,7 +25,8 @@ process.stdout.write('ready\n')
 for await (const line of createInterface({ input: process.stdin })) {
   const order = command.parse(JSON.parse(line))
   let answer: unknown
-  if (order.do === 'start') answer = await sessions.start(domain, { username: order.username, remember: false }, null)
+  if (order.do === 'start')
+    answer = await sessions.start(domain, { username: order.username, credential: 'c', remember: false }, null)
   else {
     const found = await sessions.find(order.headers, domain)
     answer = found

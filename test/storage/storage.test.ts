@@ -52,12 +52,12 @@ describe(openStorage, () => {
     const path = newFile()
     const first = await open(path)
     await first.records
-      .insertInto('postern_preferences')
-      .values({ username: 'alice', second_factor_method: 'mobile_push' })
+      .insertInto('postern_duo_devices')
+      .values({ username: 'alice', device: 'DP1', method: 'push' })
       .execute()
     await first.close()
     const second = await open(path)
-    expect(await second.records.selectFrom('postern_preferences').select('username').execute()).toEqual([
+    expect(await second.records.selectFrom('postern_duo_devices').select('username').execute()).toEqual([
       { username: 'alice' },
     ])
     for (const database of [second.sessions, second.counters]) {
@@ -190,14 +190,14 @@ describe('transactions of the records', () => {
 
   it('roll back whole', async () => {
     const { records } = await open(newFile())
-    const values = { username: 'alice', second_factor_method: null }
+    const values = { username: 'alice', device: 'DP1', method: 'push' }
     await expect(
       records.transaction().execute(async transaction => {
-        await transaction.insertInto('postern_preferences').values(values).execute()
+        await transaction.insertInto('postern_duo_devices').values(values).execute()
         throw new Error('no')
       }),
     ).rejects.toThrow('no')
-    expect(await records.selectFrom('postern_preferences').selectAll().execute()).toEqual([])
+    expect(await records.selectFrom('postern_duo_devices').selectAll().execute()).toEqual([])
   })
 })
 
@@ -207,10 +207,10 @@ describe(whenFree, () => {
     let waited = false
     await records.transaction().execute(async transaction => {
       await transaction
-        .insertInto('postern_preferences')
-        .values({ username: 'alice', second_factor_method: null })
+        .insertInto('postern_duo_devices')
+        .values({ username: 'alice', device: 'DP1', method: 'push' })
         .execute()
-      void whenFree(() => counters.exec("INSERT INTO postern_preferences VALUES ('bob', NULL)")).then(() => {
+      void whenFree(() => counters.exec("INSERT INTO postern_duo_devices VALUES ('bob', 'DP2', 'push')")).then(() => {
         waited = true
       })
       await new Promise(resolve => setTimeout(resolve, 30))

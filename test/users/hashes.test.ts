@@ -169,7 +169,7 @@ describe(parsePasswordHash, () => {
 
 describe(slowHashes, () => {
   const entry = (text: string) => ({ person: nobody, disabled: false, hash: good(text) })
-  const nobody = { username: 'x', displayName: 'x', emails: [], groups: [] }
+  const nobody = { username: 'x', displayName: 'x', emails: [], groups: [], credential: 'c' }
   const file = (...texts: string[]) => ({
     entries: new Map(texts.map((text, i) => [`user${i}`, entry(text)])),
     resolve: () => undefined,

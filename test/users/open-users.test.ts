@@ -88,7 +88,13 @@ const shown = (answer: FirstFactor) => {
 describe(openUsers, () => {
   it('accepts the right password with the person as they are now, whatever the hash', async () => {
     const { check, users } = await opened()
-    const person = { username: 'john', displayName: 'John Doe', emails: ['john@example.com'], groups: ['admins'] }
+    const person = {
+      username: 'john',
+      displayName: 'John Doe',
+      emails: ['john@example.com'],
+      groups: ['admins'],
+      credential: expect.any(String),
+    }
     expect(await check('john')).toEqual({ outcome: 'accepted', person })
     expect(users.find('john')).toEqual(person)
     expect(await check('bert')).toMatchObject({ outcome: 'accepted' })

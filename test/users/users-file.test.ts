@@ -57,9 +57,10 @@ users:
         displayName: 'John Doe',
         emails: ['john.doe@example.com'],
         groups: ['admins', 'dev ops'],
+        credential: expect.any(String),
         disabled: false,
       },
-      { username: 'jane', displayName: 'jane', emails: [], groups: [], disabled: true },
+      { username: 'jane', displayName: 'jane', emails: [], groups: [], credential: expect.any(String), disabled: true },
     ])
   })
 
