@@ -17,7 +17,7 @@ import { type EndpointName, endpointNames, type Scenario, type Scenarios } from 
 import { type Keys, requireSignature } from './signature.ts'
 
 /** Names the simulator, so that whoever talks to it can say so. */
-export const SIMULATOR_HEADER = 'x-postern-simulator'
+const SIMULATOR_HEADER = 'x-postern-simulator'
 
 // A push carries up to 20,000 bytes of details, encoded twice.
 const BODY_BYTES_AT_MOST = 256 * 1024

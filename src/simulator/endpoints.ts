@@ -43,7 +43,7 @@ interface Enrolment {
   done: boolean
 }
 
-export const accountLocked: Status = {
+const accountLocked: Status = {
   result: 'deny',
   status: 'locked_out',
   status_msg:

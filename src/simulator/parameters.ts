@@ -51,7 +51,7 @@ export function canonicalLines(pairs: Pairs): string[] {
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /** Strict UTF-8. @throws DuoFailure 40002 with the parameter's name */
-export function text(bytes: Buffer, parameter: string): string {
+function text(bytes: Buffer, parameter: string): string {
   try {
     return utf8.decode(bytes)
   } catch {

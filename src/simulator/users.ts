@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 
-export const capabilities = ['auto', 'push', 'sms', 'phone', 'mobile_otp'] as const
+const capabilities = ['auto', 'push', 'sms', 'phone', 'mobile_otp'] as const
 
 const device = z.strictObject({
   /** `DP…` for a phone, `DH…` for a hardware token. */
