@@ -19,6 +19,7 @@ async function gate(file: string): Promise<void> {
     dist('storage/open-storage.js')
   )
   const { createAudit }: typeof import('../../src/telemetry/audit.ts') = await import(dist('telemetry/audit.js'))
+  const { openUsers }: typeof import('../../src/users/open-users.ts') = await import(dist('users/open-users.js'))
   const loaded = await loadConfig(file, {})
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
   const { config } = loaded
@@ -28,9 +29,22 @@ async function gate(file: string): Promise<void> {
 
   const storage = await openStorage(config.storage, { log, clock })
   const sessions = await openSessions({ config: config.session, storage, clock, log, audit: createAudit(log) })
+  const users = await openUsers({
+    config: config.authentication_backend,
+    regulation: config.regulation,
+    counters: storage.counters,
+    clock,
+    log,
+  })
+  const credentialOf = (username: string) => users.find(username)?.credential ?? ''
   const [domain] = config.session.cookies
   if (domain === undefined) throw new Error('no cookie domain')
-  const { cookie } = await sessions.start(domain, { username: 'alice', credential: credentialOf('alice'), remember: false }, null)
+  const { cookie } = await sessions.start(
+    domain,
+    { username: 'alice', credential: credentialOf('alice'), remember: false },
+    null,
+  )
+  await users.close()
   await sessions.close()
   await storage.close()
 

@@ -13,6 +13,7 @@ const { openStorage }: typeof import('../../src/storage/open-storage.ts') = awai
   dist('storage/open-storage.js')
 )
 const { createAudit }: typeof import('../../src/telemetry/audit.ts') = await import(dist('telemetry/audit.js'))
+const { openUsers }: typeof import('../../src/users/open-users.ts') = await import(dist('users/open-users.js'))
 
 const loaded = await loadConfig(process.argv[2] ?? '', {})
 if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
@@ -24,6 +25,14 @@ const app = await buildServer(config, { log, clock })
 // Another connection to the same file, as another process of this machine would have.
 const storage = await openStorage(config.storage, { log, clock })
 const sessions = await openSessions({ config: config.session, storage, clock, log, audit: createAudit(log) })
+const users = await openUsers({
+  config: config.authentication_backend,
+  regulation: config.regulation,
+  counters: storage.counters,
+  clock,
+  log,
+})
+const credentialOf = (username: string) => users.find(username)?.credential ?? ''
 const [domain] = config.session.cookies
 if (domain === undefined) throw new Error('no cookie domain')
 const alice = await sessions.start(
