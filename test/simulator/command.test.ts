@@ -11,10 +11,11 @@ beforeAll(() => {
   const cache = join(projectRoot, 'node_modules/.cache')
   mkdirSync(cache, { recursive: true })
   built = mkdtempSync(join(cache, 'simulator-'))
-  afterAll(() => rmSync(built, { recursive: true, force: true }))
   const compiler = join(projectRoot, 'node_modules/.bin/tsc')
   spawnSync(node, [compiler, '-p', 'tsconfig.json', '--outDir', built], { cwd: projectRoot })
 })
+
+afterAll(() => rmSync(built, { recursive: true, force: true }))
 
 const run = (options: object, env: NodeJS.ProcessEnv = {}) => {
   const module = JSON.stringify(join(built, 'commands/simulator.js'))
