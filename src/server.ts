@@ -58,10 +58,12 @@ async function furnish(app: FastifyInstance, config: Config, log: FastifyBaseLog
       : await openDuo({ config: config.duo_api, storage, clock, log, audit })
   if (duo !== null) app.addHook('onClose', () => duo.close())
 
-  // Answers that are held (a page that waits for the phone) must not hold up the end.
+  // Answers that are held (a page that waits for the phone) must not hold up the end, nor the connections that they leave idle.
   const closing = new AbortController()
   app.addHook('preClose', done => {
     closing.abort()
+    const closeIdle = setInterval(() => app.server.closeIdleConnections(), 50)
+    app.server.once('close', () => clearInterval(closeIdle))
     done()
   })
   const login = openLogin({ config, sessions, users, access, duo, proxies, audit, clock })

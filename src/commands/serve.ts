@@ -30,7 +30,8 @@ export async function serve(options: { config: string }): Promise<number> {
     console.error(`postern: not started: ${error instanceof Error ? error.message : String(error)}`)
     return 1
   }
-  return (await listen(app, config.server.address, log)) ? untilSignalled(app, log) : 1
+  const ended = untilSignalled(app, log)
+  return (await listen(app, config.server.address, log)) ? ended : 1
 }
 
 /** False when the address cannot be had; the server is closed then. */
@@ -77,6 +78,8 @@ export function untilSignalled(app: FastifyInstance, log: FastifyBaseLogger): Pr
           resolve(0)
         })
     }
+    // A terminal that closes, or a habit from other servers: it must not end a front door.
+    process.on('SIGHUP', () => log.warn('SIGHUP: the configuration is read at start only; restart to use a new one'))
     process.on('SIGTERM', end)
     process.on('SIGINT', end)
   })

@@ -20,6 +20,7 @@ createInterface({ input: process.stdin }).on('line', line => {
   offset += Number(line)
   console.log(`clock is ${offset} ms ahead`)
 })
+const ended = untilSignalled(app, log)
 if (!(await listen(app, loaded.config.server.address, log))) process.exit(1)
 console.log('listening')
-process.exit(await untilSignalled(app, log))
+process.exit(await ended)
