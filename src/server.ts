@@ -72,7 +72,13 @@ async function furnish(app: FastifyInstance, config: Config, log: FastifyBaseLog
   await app.register(gate, { sessions, users, access, cookies, proxies, clock, log, audit, pages })
   await app.register(async faces => {
     await faces.register(sessionPlugin, { sessions, config: config.session })
-    await faces.register(api, { login, config, wantsSecondFactor: access.wants('two_factor'), closing: closing.signal })
+    await faces.register(api, {
+      login,
+      config,
+      wantsSecondFactor: access.wants('two_factor'),
+      usersFault: () => users.fault,
+      closing: closing.signal,
+    })
     await faces.register(portal, { login, config, clock, log, closing: closing.signal })
   })
 }

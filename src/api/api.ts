@@ -15,6 +15,8 @@ interface Options {
   readonly config: Config
   /** Whether any rule wants a second factor. */
   readonly wantsSecondFactor: boolean
+  /** Why the users file on disk is not in use; undefined when it is. */
+  readonly usersFault: () => string | undefined
   /** Aborted when the server ends, so that no held answer holds it up. */
   readonly closing: AbortSignal
 }
@@ -56,7 +58,10 @@ const safeRedirectionBody = z.strictObject({ uri: z.string() })
  * The JSON API: Authelia's endpoints, bodies, statuses and envelopes, over the same login/ as the portal. Unlike Authelia it answers
  * a JSON envelope everywhere, and refuses pages of other origins. Source: Authelia's OpenAPI document and front end.
  */
-export async function api(app: FastifyInstance, { login, config, wantsSecondFactor, closing }: Options): Promise<void> {
+export async function api(
+  app: FastifyInstance,
+  { login, config, wantsSecondFactor, usersFault, closing }: Options,
+): Promise<void> {
   acceptOnlyJson(app)
   const portalOrigin = new Map(config.session.cookies.map(domain => [domain, new URL(domain.authelia_url).origin]))
 
@@ -77,7 +82,8 @@ export async function api(app: FastifyInstance, { login, config, wantsSecondFact
   app.route({
     method: ['GET', 'HEAD'],
     url: '/api/health',
-    handler: () => ({ status: 'OK' }),
+    // 200 while the process serves; what went wrong in the background stands beside it.
+    handler: () => (usersFault() === undefined ? { status: 'OK' } : { status: 'OK', notices: ['users-file'] }),
   })
 
   type Handler = (visit: Visit, request: FastifyRequest, reply: FastifyReply) => unknown

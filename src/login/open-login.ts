@@ -98,7 +98,8 @@ export function openLogin({ config, sessions, users, access, duo, proxies, audit
       const facts = { ...factsOf(visitor), username: answer.outcome === 'accepted' ? answer.person.username : username }
       if (answer.outcome !== 'accepted') {
         const until = answer.outcome === 'banned' ? { until: new Date(answer.until).toISOString() } : {}
-        audit(signInFailure[answer.outcome], { ...facts, ...until })
+        const cause = answer.outcome === 'refused' && answer.cause !== undefined ? { reason: answer.cause } : {}
+        audit(signInFailure[answer.outcome], { ...facts, ...until, ...cause })
         return answer
       }
       const replaces = visitor.who?.session ?? null

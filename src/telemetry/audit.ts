@@ -16,7 +16,7 @@ interface Fields {
 }
 
 // A stable name each: log searches and banning tools rely on them. docs/logs.md lists them and is checked against this table.
-const severity = {
+export const severity = {
   'login.succeeded': 'info',
   'login.failed': 'warn',
   'login.banned': 'warn',

@@ -1,8 +1,11 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { InjectOptions } from 'fastify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { redactedEmail } from '../../src/api/api.ts'
 import { type InProcess, openPostern } from '../support/in-process.ts'
 import { password } from '../support/postern.ts'
+import { until } from '../support/process.ts'
 
 let postern: InProcess
 const host = 'auth.postern.localhost'
@@ -291,6 +294,18 @@ describe('the other endpoints', () => {
   it('health answers 200 to anybody, whatever the Host', async () => {
     expect((await ask('/api/health', { headers: { host: '127.0.0.1' } })).json()).toEqual({ status: 'OK' })
     expect((await ask('/api/health', { method: 'HEAD' })).statusCode).toBe(200)
+  })
+
+  it('row 145: health tells that the users file on disk is broken, and that it is good again', async () => {
+    const file = join(postern.setup.folder, 'users.yml')
+    const good = readFileSync(file, 'utf8')
+    const health = async () => (await ask('/api/health')).json()
+    writeFileSync(file, 'users: [')
+    await until(async () => (await health()).notices?.includes('users-file'), 'the fault is told')
+    expect((await health()).status).toBe('OK')
+    expect((await post('/api/firstfactor', login)).statusCode).toBe(200)
+    writeFileSync(file, good)
+    await until(async () => (await health()).notices === undefined, 'the mend is seen')
   })
 
   it('a Host that is no portal is 400', async () => {
