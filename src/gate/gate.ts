@@ -273,5 +273,3 @@ function storeDown(error: unknown): StoreDown {
   if (error instanceof StoreDown) return error
   throw error
 }
-
-export type { BadPage, DeniedPage, GatePages } from './pages.ts'

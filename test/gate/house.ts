@@ -10,7 +10,7 @@ import { createAudit } from '../../src/telemetry/audit.ts'
 import type { Person } from '../../src/users/users.ts'
 
 /** The set-up of the bad-input catalogue: domains, rules and people. */
-export const rules = {
+const rules = {
   default_policy: 'deny',
   rules: [
     { domain: ['public.example.com', 'public.example.org'], policy: 'bypass' },
