@@ -68,6 +68,3 @@ export interface Sessions {
   touch(session: Session): void
   close(): Promise<void>
 }
-
-/** The cookie that makes a browser forget a session of this domain. */
-export type EndedCookie = Started['cookie']

@@ -28,7 +28,7 @@ export interface House {
 const escaped = (text: string) => text.replace(/[&<>"]/g, character => `&#${character.charCodeAt(0)};`)
 
 /** The app behind the gate: one line for each header that it received, once for each time. */
-export async function openEchoApp(
+async function openEchoApp(
   cleanup: (end: () => Promise<void>) => void,
 ): Promise<{ port: number; requests: () => number }> {
   const app = Fastify()

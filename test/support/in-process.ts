@@ -13,7 +13,7 @@ export interface MemoryLog {
   events(name?: string): Record<string, unknown>[]
 }
 
-export function memoryLog(): MemoryLog {
+function memoryLog(): MemoryLog {
   const lines: string[] = []
   const log = pino({ level: 'trace', base: null }, { write: line => lines.push(line) })
   return {
