@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Milliseconds } from '../clock.ts'
 import { whenFree } from '../storage/busy.ts'
+import { inTransaction } from '../storage/transaction.ts'
 import type { Row } from './record.ts'
 
 /** A row as it is read, not yet believed. */
@@ -66,18 +67,7 @@ export function sessionRows(database: DatabaseSync): SessionRows {
       }
     },
     wasRevoked: key => wasRevoked.get(key) !== undefined,
-    write: work =>
-      whenFree(() => {
-        database.exec('BEGIN IMMEDIATE')
-        try {
-          const result = work()
-          database.exec('COMMIT')
-          return result
-        } catch (error) {
-          if (database.isTransaction) database.exec('ROLLBACK')
-          throw error
-        }
-      }),
+    write: work => whenFree(() => inTransaction(database, work)),
     insert(row, seenAt) {
       insert.run(
         row.key,

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import type { Clock, Milliseconds } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
+import { inTransaction } from '../storage/transaction.ts'
 
 /** One try at a password, counted already. Exactly one of its three ends must be called, or none: then it counts as failed. */
 export interface Try {
@@ -53,17 +54,7 @@ export function openRegulation(
   const typedNames = openCounter(database, 'postern_login_tries_typed', limits)
   const people = openCounter(database, 'postern_login_tries_person', limits)
 
-  const transaction = <T>(work: () => T): T => {
-    database.exec('BEGIN IMMEDIATE')
-    try {
-      const result = work()
-      database.exec('COMMIT')
-      return result
-    } catch (error) {
-      if (database.isTransaction) database.exec('ROLLBACK')
-      throw error
-    }
-  }
+  const transaction = <T>(work: () => T): T => inTransaction(database, work)
 
   return {
     isBanned: person => people.banned(person, clock()) !== undefined,
