@@ -12,6 +12,7 @@ const names = [
   'username',
   'password',
   'keepMeLoggedIn',
+  'another',
   'device',
   'token',
   'switch',

@@ -129,6 +129,13 @@ describe('waiting for the phone', () => {
     expect(paused).toContain('Check now')
   })
 
+  it('leads a second tab to the push that waits, and lets somebody choose another way', async () => {
+    const { alice } = await at({ level: 1, push: waitingPush(NOW) })
+    expect((await alice.get(`/prove?${carried}`)).headers.location).toMatch(/^\/prove\/wait\?/)
+    const another = /href="(\/prove\?[^"]*another=)"/.exec((await alice.get(`/prove/wait?${carried}`)).body)?.[1] ?? ''
+    expect((await alice.get(another.replaceAll('&amp;', '&'))).body).toContain('Send a push to')
+  })
+
   it('sends no push by any GET', async () => {
     const { alice, login } = await at({ level: 1, push: waitingPush(NOW) })
     for (const url of [

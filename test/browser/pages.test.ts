@@ -1,0 +1,155 @@
+import { AxeBuilder } from '@axe-core/playwright'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { waitingPush } from '../portal/fake-login.ts'
+import { launchChromium, openState, standing } from '../portal/in-browser.ts'
+import { type State, states } from '../portal/states.ts'
+import { until } from '../support/process.ts'
+
+let browser: Browser
+beforeAll(async () => {
+  browser = await launchChromium()
+})
+afterAll(() => browser?.close())
+
+const tags = ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']
+
+async function violations(page: Page): Promise<string[]> {
+  // Without preload: axe would fetch the stylesheet, which the policy lets only a link load.
+  const found = await new AxeBuilder({ page }).options({ preload: false }).withTags(tags).analyze()
+  return found.violations.flatMap(({ id, nodes }) => nodes.map(node => `${id}: ${node.html}`))
+}
+
+const focused = (page: Page, selector: string) =>
+  page.evaluate(wanted => document.activeElement?.matches(wanted) ?? false, selector)
+
+describe('every state', () => {
+  it.each(states)('$id is readable by everybody, light and dark, and complains of nothing', async state => {
+    const opened = await openState(browser, state, { colorScheme: 'light', reducedMotion: 'reduce' })
+    onTestFinished(() => opened.close())
+    const { page } = opened
+    expect(opened.status).toBe(state.status)
+    expect(await page.title()).toBe(`${state.title} – Postern`)
+    expect(await page.evaluate(() => document.documentElement.dataset.page)).toBe(expectedPage(state))
+    expect(await focused(page, state.focus ?? 'body'), `focus on ${state.focus ?? 'nothing'}`).toBe(true)
+    expect(await page.locator('h1').count()).toBe(1)
+    expect(await page.locator('[role=status]').count()).toBe(1)
+    expect(await violations(page)).toEqual([])
+    await page.emulateMedia({ colorScheme: 'dark' })
+    expect(await violations(page)).toEqual([])
+    await page.setViewportSize({ width: 320, height: 640 })
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(320)
+    expect(opened.complaints).toEqual([])
+  })
+})
+
+/** Some rows show one page with other content. */
+function expectedPage({ id }: State): string {
+  const same: Record<string, string> = {
+    'signin.plain': 'signin',
+    'home.password': 'home',
+    'home.none': 'home',
+    'home.allowed': 'home',
+    'home.long': 'home',
+    'denied.foreign': 'denied',
+  }
+  return same[id] ?? id
+}
+
+async function open(scene: State['scene'] = () => ({}), javaScriptEnabled = true) {
+  const portal = await standing({ scene })
+  const context = await browser.newContext({ javaScriptEnabled })
+  onTestFinished(async () => {
+    await context.close()
+    await portal.close()
+  })
+  return { portal, context, page: await context.newPage() }
+}
+
+const url = (origin: string) => `${origin}/?rd=${encodeURIComponent(`${origin.replace('auth.', 'two.')}/reports`)}`
+
+describe('a whole journey', () => {
+  it('is made with the keyboard alone', async () => {
+    const { portal, page } = await open()
+    await page.route('http://two.postern.localhost:*/**', route => route.fulfill({ body: 'the reports' }))
+    await page.goto(url(portal.origin))
+    await page.keyboard.type('alice')
+    await page.keyboard.press('Tab')
+    await page.keyboard.type('postern')
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { name: 'Confirm it’s you' }).waitFor()
+    const button = page.getByRole('button', { name: 'Send a push to Pixel 9' })
+    for (let press = 0; press < 8 && !(await focused(page, 'button.primary')); press++) await page.keyboard.press('Tab')
+    expect(await focused(page, 'button.primary')).toBe(true)
+    expect(await button.evaluate(element => getComputedStyle(element).outlineWidth)).toBe('3px')
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { name: 'Check your phone' }).waitFor()
+    expect(await page.getByRole('status').textContent()).toBe('Waiting for you…')
+    await until(() => portal.login.calls.includes('held 25000'), 'the script asks')
+    portal.login.move(waitingPush(portal.time.now, { seq: 3, state: 'allowed' }))
+    await page.getByText('the reports').waitFor()
+    expect(portal.login.calls.filter(call => call.startsWith('sendPush'))).toHaveLength(1)
+  })
+
+  it('is made without script, and the waiting page asks three times a minute at most', async () => {
+    const { portal, page } = await open(undefined, false)
+    await page.route('http://two.postern.localhost:*/**', route => route.fulfill({ body: 'the reports' }))
+    await page.goto(url(portal.origin))
+    expect(await page.getByRole('button', { name: 'Show' }).count()).toBe(0)
+    await page.getByLabel('Username').fill('alice')
+    await page.getByLabel('Password').fill('postern')
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('button', { name: 'Send a push to Pixel 9' }).click()
+    await until(() => portal.login.calls.includes('held 20000'), 'the page asks by itself')
+    portal.login.move(waitingPush(portal.time.now, { seq: 3, state: 'allowed' }))
+    await page.getByText('the reports').waitFor()
+    expect(portal.login.calls.filter(call => call.startsWith('held'))).toEqual(['held 20000'])
+    expect(portal.login.calls.filter(call => call.startsWith('sendPush'))).toHaveLength(1)
+  })
+
+  it('sends one push whatever is reloaded, opened twice or gone back to', async () => {
+    const { portal, context, page } = await open(() => ({ level: 1 }))
+    await page.goto(`${portal.origin}/prove`)
+    await page.getByRole('button', { name: 'Send a push to Pixel 9' }).dblclick()
+    await page.getByRole('heading', { name: 'Check your phone' }).waitFor()
+    await page.reload()
+    const second = await context.newPage()
+    await second.goto(`${portal.origin}/prove/wait`)
+    await page.goBack()
+    await page.goForward()
+    await page.getByRole('heading', { name: 'Check your phone' }).waitFor()
+    expect(portal.login.calls.filter(call => call.startsWith('sendPush'))).toHaveLength(1)
+  })
+
+  it('tells of a lost connection, and goes on when it is back', async () => {
+    const { portal, context, page } = await open(now => ({ level: 1, push: waitingPush(now) }))
+    await page.goto(`${portal.origin}/prove/wait`)
+    await until(() => portal.login.calls.includes('held 25000'), 'the script asks')
+    await context.setOffline(true)
+    portal.login.move(waitingPush(portal.time.now, { seq: 3 }))
+    await page.getByRole('alert').getByText('Connection lost. Still trying.').waitFor()
+    portal.login.move(waitingPush(portal.time.now, { seq: 4, state: 'denied' }))
+    await context.setOffline(false)
+    await page.getByRole('heading', { name: 'Not approved' }).waitFor()
+  })
+
+  it('shows and hides the password, and sends it as a password', async () => {
+    const { portal, page } = await open()
+    await page.goto(portal.origin)
+    const field = page.getByLabel('Password')
+    await page.getByRole('button', { name: 'Show' }).click()
+    expect(await field.getAttribute('type')).toBe('text')
+    expect(await page.getByRole('button', { name: 'Hide' }).getAttribute('aria-pressed')).toBe('true')
+    await page.getByRole('button', { name: 'Hide' }).click()
+    expect(await field.getAttribute('type')).toBe('password')
+  })
+
+  it('goes on in a tab that waits at sign in, when another one signs in', async () => {
+    const { portal, context, page } = await open()
+    await page.goto(portal.origin)
+    portal.scene.level = 1
+    const second = await context.newPage()
+    await second.goto(portal.origin)
+    await page.getByRole('heading', { name: 'You’re signed in' }).waitFor()
+  })
+})
