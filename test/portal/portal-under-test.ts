@@ -44,12 +44,17 @@ export async function portalUnderTest(scene: Partial<Scene> = {}, config: Config
   const whole: Scene = { ...defaultScene(), ...scene }
   const login = fakeLogin(config, whole, () => time.now)
   const app = Fastify({ logger: false })
+  const closing = new AbortController()
+  app.addHook('preClose', done => {
+    closing.abort()
+    done()
+  })
   await app.register(portal, {
     login,
     config,
     clock: () => time.now,
     log: app.log,
-    closing: new AbortController().signal,
+    closing: closing.signal,
   })
   await app.ready()
   return { app, scene: whole, login, config, time }
