@@ -133,6 +133,44 @@ describe('a whole journey', () => {
     await page.getByRole('heading', { name: 'Not approved' }).waitFor()
   })
 
+  it('speaks five times at most in the minute of a push', async () => {
+    const { portal, page } = await open(now => ({ level: 1, push: waitingPush(now, { deadline: now + 60_000 }) }))
+    await page.clock.install({ time: portal.time.now })
+    await page.goto(`${portal.origin}/prove/wait`)
+    await until(() => portal.login.calls.includes('held 25000'), 'the script asks')
+    const spoken: (string | null)[] = [await page.getByRole('status').textContent()]
+    for (let second = 0; second < 60; second++) {
+      await page.clock.runFor(1000)
+      const words = await page.getByRole('status').textContent()
+      if (words !== spoken.at(-1)) spoken.push(words)
+    }
+    expect(spoken).toEqual([
+      'Waiting for you…',
+      '30 seconds left.',
+      '15 seconds left. You can send another one afterwards.',
+    ])
+    expect(await page.locator('[data-seconds]').textContent()).toBe('0')
+  })
+
+  it.each([
+    ['more contrast', { contrast: 'more' }],
+    ['forced colours', { forcedColors: 'active' }],
+    ['the text spacing of SC 1.4.12', {}],
+  ] as const)('keeps its width under %s', async (name, media) => {
+    const { portal, page } = await open(now => ({ level: 1, push: waitingPush(now) }))
+    await page.emulateMedia(media)
+    await page.setViewportSize({ width: 320, height: 640 })
+    await page.goto(`${portal.origin}/prove/wait`)
+    if (name.startsWith('the text'))
+      await page.evaluate(() => {
+        const sheet = new CSSStyleSheet()
+        sheet.replaceSync('*{line-height:1.5!important;letter-spacing:.12em!important;word-spacing:.16em!important}')
+        document.adoptedStyleSheets = [sheet]
+      })
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(320)
+    expect(await page.getByRole('button', { name: 'Cancel' }).isVisible()).toBe(true)
+  })
+
   it('shows and hides the password, and sends it as a password', async () => {
     const { portal, page } = await open()
     await page.goto(portal.origin)

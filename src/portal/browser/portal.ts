@@ -16,6 +16,7 @@ addEventListener('pageshow', event => {
 })
 
 function localiseTimes() {
+  let next = 0
   for (const time of all<HTMLTimeElement>('time[datetime]')) {
     const at = new Date(time.dateTime)
     const language = root.lang
@@ -24,7 +25,7 @@ function localiseTimes() {
       const [unit, amount] =
         seconds > 120 ? (['minute', Math.ceil(seconds / 60)] as const) : (['second', seconds] as const)
       time.textContent = new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(amount)
-      setTimeout(localiseTimes, seconds > 120 ? 60_000 : 5_000)
+      next = seconds > 120 ? 60_000 : 5_000
     } else
       time.textContent = new Intl.DateTimeFormat(
         language,
@@ -33,6 +34,7 @@ function localiseTimes() {
           : { hour: 'numeric', minute: '2-digit' },
       ).format(at)
   }
+  if (next > 0) setTimeout(localiseTimes, next)
 }
 localiseTimes()
 
