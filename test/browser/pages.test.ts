@@ -84,7 +84,7 @@ describe('a whole journey', () => {
     expect(await button.evaluate(element => getComputedStyle(element).outlineWidth)).toBe('3px')
     await page.keyboard.press('Enter')
     await page.getByRole('heading', { name: 'Check your phone' }).waitFor()
-    expect(await page.getByRole('status').textContent()).toBe('Waiting for you…')
+    await page.getByRole('status').getByText('Waiting for you…').waitFor()
     await until(() => portal.login.calls.includes('held 25000'), 'the script asks')
     portal.login.move(waitingPush(portal.time.now, { seq: 3, state: 'allowed' }))
     await page.getByText('the reports').waitFor()

@@ -2,7 +2,6 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
-import { MINUTE } from '../../src/clock.ts'
 import { type Config, type CookieDomain, configSchema } from '../../src/config/schema.ts'
 import { openSessions } from '../../src/session/open-sessions.ts'
 import type { Found, SecondFactor, Session, Sessions, Started } from '../../src/session/session.ts'
@@ -14,7 +13,7 @@ import { temporaryFolder } from '../support/process.ts'
 export const secret = 'the secret of these tests, and of no server'
 
 /** Two cookie domains of one server; the second has a cookie of another name. */
-export function sessionConfig(wishes: Record<string, unknown> = {}): Config['session'] {
+function sessionConfig(wishes: Record<string, unknown> = {}): Config['session'] {
   return configSchema.shape.session.parse({
     secret,
     cookies: [
@@ -108,5 +107,3 @@ export async function raised(sessions: Sessions, started: Started, at: number): 
 
 /** The next turn of the event loop, in which other processes' writes are seen. */
 export const nextTurn = (): Promise<void> => new Promise(resolve => setImmediate(() => setImmediate(resolve)))
-
-export const LONG_AGO = 10 * MINUTE
