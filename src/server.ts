@@ -1,4 +1,4 @@
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { compileAccess } from './access/access.ts'
 import { api } from './api/api.ts'
 import { type Clock, SECOND } from './clock.ts'
@@ -6,6 +6,8 @@ import type { Config } from './config/schema.ts'
 import { openDuo } from './duo/duo.ts'
 import { gate } from './gate/gate.ts'
 import { trustedProxies } from './http/client-address.ts'
+import { HEADER_LINES_AT_MOST } from './http/headers.ts'
+import { jsonHeaders } from './http/json-headers.ts'
 import { openLogin } from './login/open-login.ts'
 import { createGatePages } from './portal/gate-pages.ts'
 import { portal } from './portal/portal.ts'
@@ -13,6 +15,7 @@ import { openSessions } from './session/open-sessions.ts'
 import { sessionPlugin } from './session/plugin.ts'
 import { openStorage } from './storage/open-storage.ts'
 import { createAudit } from './telemetry/audit.ts'
+import { newReference } from './telemetry/reference.ts'
 import { openUsers } from './users/open-users.ts'
 
 /**
@@ -71,10 +74,12 @@ async function furnish(app: FastifyInstance, config: Config, log: FastifyBaseLog
   const pages = createGatePages({ config, clock, simulated: () => login.simulated })
   await app.register(gate, { sessions, users, access, cookies, proxies, clock, log, audit, pages })
   await app.register(async faces => {
+    faces.addHook('onRequest', refuseTooManyHeaders)
     await faces.register(sessionPlugin, { sessions, config: config.session })
     await faces.register(api, {
       login,
       config,
+      log,
       wantsSecondFactor: access.wants('two_factor'),
       usersFault: () => users.fault,
       closing: closing.signal,
@@ -83,13 +88,12 @@ async function furnish(app: FastifyInstance, config: Config, log: FastifyBaseLog
   })
 }
 
-const HEADERS_AT_MOST = 200
 const HEADER_BYTES_AT_MOST = 16 * 1024
 
 function newHttpServer(log: FastifyBaseLogger): FastifyInstance {
   const app = Fastify({
-    loggerInstance: log,
-    logController: new LogController({ disableRequestLogging: true }), // what happens is told by audit events
+    // The rooms log by themselves what happens. With a logger Fastify listens to every response, a cost that the gate would bear.
+    logger: false,
     trustProxy: false, // forwarded headers are read by http/client-address, strictly
     bodyLimit: HEADER_BYTES_AT_MOST,
     requestTimeout: 20 * SECOND,
@@ -98,16 +102,25 @@ function newHttpServer(log: FastifyBaseLogger): FastifyInstance {
     forceCloseConnections: 'idle',
     // What the router itself cannot read, such as `/%`: no room has it, and the framework's own words name the framework.
     frameworkErrors: (_error, _request, reply) => {
-      reply.raw.writeHead(400, { 'content-type': 'application/json' }).end('{"status":"KO","message":"Bad Request"}')
+      reply.raw.writeHead(400, jsonHeaders).end(JSON.stringify({ status: 'KO', message: 'Bad Request' }))
     },
     http: { maxHeaderSize: HEADER_BYTES_AT_MOST, headersTimeout: 10 * SECOND, connectionsCheckingInterval: 5 * SECOND },
   })
   // Node drops what is over its count in silence: a decision on a cut list of headers is none. 0 is no count; the bytes are bounded.
   app.server.maxHeadersCount = 0
   app.server.maxConnections = 10_000
-  app.addHook('onRequest', (request, reply, done) => {
-    if (request.raw.rawHeaders.length <= 2 * HEADERS_AT_MOST) return done()
-    void reply.code(431).send({ status: 'KO', message: 'Too many headers' })
+  app.setErrorHandler((error, _request, reply) => {
+    const ref = newReference()
+    log.error({ err: error, ref }, 'a bug: a request failed')
+    return reply
+      .code(500)
+      .headers(jsonHeaders)
+      .send({ status: 'KO', message: `Internal error ${ref}` })
   })
   return app
+}
+
+function refuseTooManyHeaders(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+  if (request.raw.rawHeaders.length <= 2 * HEADER_LINES_AT_MOST) done()
+  else void reply.code(431).headers(jsonHeaders).send({ status: 'KO', message: 'Too many headers' })
 }

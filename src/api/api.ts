@@ -1,8 +1,9 @@
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { SECOND } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import type { Device, Offer, PushView } from '../duo/duo.ts'
+import { jsonHeaders } from '../http/json-headers.ts'
 import type { Login, Visit } from '../login/login.ts'
 import { judgeRedirect } from '../login/redirect.ts'
 import { type Started, StoreDown } from '../session/session.ts'
@@ -13,6 +14,7 @@ import { isSameOrigin } from './same-origin.ts'
 interface Options {
   readonly login: Login
   readonly config: Config
+  readonly log: FastifyBaseLogger
   /** Whether any rule wants a second factor. */
   readonly wantsSecondFactor: boolean
   /** Why the users file on disk is not in use; undefined when it is. */
@@ -60,22 +62,22 @@ const safeRedirectionBody = z.strictObject({ uri: z.string() })
  */
 export async function api(
   app: FastifyInstance,
-  { login, config, wantsSecondFactor, usersFault, closing }: Options,
+  { login, config, log, wantsSecondFactor, usersFault, closing }: Options,
 ): Promise<void> {
   acceptOnlyJson(app)
   const portalOrigin = new Map(config.session.cookies.map(domain => [domain, new URL(domain.authelia_url).origin]))
 
   app.addHook('onRequest', (_request, reply, done) => {
-    reply.headers(securityHeaders)
+    reply.headers(jsonHeaders)
     done()
   })
   app.setNotFoundHandler((_request, reply) => ko(reply, 404, 'Not Found'))
-  app.setErrorHandler((error: FastifyError, request, reply) => {
+  app.setErrorHandler((error: FastifyError, _request, reply) => {
     if (error instanceof StoreDown) return ko(reply.header('retry-after', '5'), 503, OPERATION_FAILED)
     const status = error instanceof BadRequest || error instanceof z.ZodError ? 400 : (error.statusCode ?? 500)
     if (status >= 400 && status < 500) return ko(reply, status, publicText[status] ?? 'Bad Request')
     const ref = login.report(undefined, 'api.error', {})
-    request.log.error({ err: error, ref }, 'the API failed on a request')
+    log.error({ err: error, ref }, 'the API failed on a request')
     return ko(reply, 500, `Internal error ${ref}`)
   })
 
@@ -276,14 +278,6 @@ export async function api(
       has_duo: (await login.keptDevice(visit)) !== null,
     }
   }
-}
-
-const securityHeaders = {
-  'cache-control': 'no-store',
-  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
-  'x-frame-options': 'DENY',
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'same-origin',
 }
 
 const publicText: Record<number, string> = {

@@ -37,11 +37,12 @@ export async function serve(options: { config: string }): Promise<number> {
 /** False when the address cannot be had; the server is closed then. */
 export async function listen(app: FastifyInstance, address: ListenAddress, log: FastifyBaseLogger): Promise<boolean> {
   try {
-    await app.listen(
+    const place = await app.listen(
       address.kind === 'unix'
         ? { path: address.path }
         : { host: address.host === '' ? '::' : address.host, port: address.port },
     )
+    log.info({ address: place }, 'serving')
     return true
   } catch (error) {
     const place = address.kind === 'unix' ? address.path : `${address.host}:${address.port}`

@@ -5,6 +5,7 @@ import type { CookieDomain } from '../config/schema.ts'
 import { clientOf, type TrustedProxies } from '../http/client-address.ts'
 import { cookieDomainOf } from '../http/cookie-domain.ts'
 import { cookieWithout } from '../http/cookies.ts'
+import { HEADER_LINES_AT_MOST } from '../http/headers.ts'
 import { problems, type Reason } from '../problems/problems.ts'
 import { type Found, type Session, type Sessions, StoreDown } from '../session/session.ts'
 import type { Audit } from '../telemetry/audit.ts'
@@ -16,7 +17,7 @@ import { type Identity, identityOf, nobody } from './identity.ts'
 import { occasional } from './occasional.ts'
 import { type GatePages, linkPage, plainPages } from './pages.ts'
 import { type Portal, portalOf } from './portal-url.ts'
-import { HEADER_LINES_AT_MOST, type ProxyHeaders, proxyHeaders } from './proxy-headers.ts'
+import { type ProxyHeaders, proxyHeaders } from './proxy-headers.ts'
 
 export interface GateOptions {
   readonly sessions: Pick<Sessions, 'find' | 'touch'>

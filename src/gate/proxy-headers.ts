@@ -13,12 +13,6 @@ export interface ProxyHeaders {
   accept: string | undefined | typeof doubled
 }
 
-/**
- * Node cuts a long list of headers without a word, so that the ones a proxy adds last would be missing (measured: at 1,000).
- * A browser sends fewer than 50.
- */
-export const HEADER_LINES_AT_MOST = 200
-
 /** Reads them in one walk over Node's raw list: `headers` joins or drops doubled lines. */
 export function proxyHeaders(rawHeaders: readonly string[]): ProxyHeaders {
   const found: ProxyHeaders = {

@@ -1,4 +1,10 @@
 /**
+ * Node cuts a long list of headers without a word, so that the ones a proxy adds last would be missing (measured: at 1,000).
+ * A browser sends fewer than 50.
+ */
+export const HEADER_LINES_AT_MOST = 200
+
+/**
  * All values of one header, each line apart, in the order in which they came. `rawHeaders` is Node's flat list of names and values;
  * Node's own `headers` joins or drops doubled lines, which hides a contradiction.
  * @param name lower case

@@ -22,7 +22,7 @@ const ask = (setup: Setup, path: string, options: Parameters<typeof request>[1] 
 
 async function serving(setup: Setup, env: NodeJS.ProcessEnv = {}): Promise<Running> {
   const running = serve(setup, env)
-  await running.line(/Server listening/)
+  await running.line(/"serving"|serving/)
   return running
 }
 
