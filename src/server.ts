@@ -43,7 +43,7 @@ async function furnish(app: FastifyInstance, config: Config, log: FastifyBaseLog
   const access = compileAccess(config.access_control)
   const cookies = config.session.cookies
 
-  const storage = await openStorage(config.storage, { log, clock })
+  const storage = await openStorage(config.storage, { log })
   app.addHook('onClose', () => storage.close())
   const sessions = await openSessions({ config: config.session, storage, clock, log, audit })
   app.addHook('onClose', () => sessions.close())

@@ -27,7 +27,7 @@ async function gate(file: string): Promise<void> {
   const clock = Date.now
   const app = await buildServer(config, { log, clock })
 
-  const storage = await openStorage(config.storage, { log, clock })
+  const storage = await openStorage(config.storage, { log })
   const sessions = await openSessions({ config: config.session, storage, clock, log, audit: createAudit(log) })
   const users = await openUsers({
     config: config.authentication_backend,

@@ -29,7 +29,7 @@ const [domain] = config.cookies
 assert(domain)
 const storage = await openStorage(
   { encryption_key: 'k'.repeat(20), local: { path: join(folder, 'db.sqlite3') } },
-  { log: app.log, clock: Date.now },
+  { log: app.log },
 )
 const sessions = await openSessions({ config, storage, clock: Date.now, log: app.log, audit: () => {} })
 const signer = new fastifyCookie.Signer(secret)

@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import type { FastifyBaseLogger } from 'fastify'
 import { Kysely } from 'kysely'
 import { Migrator } from 'kysely/migration'
-import type { Clock, Milliseconds } from '../clock.ts'
+import type { Milliseconds } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import { whenFree } from './busy.ts'
 import { migrations } from './migrations.ts'
@@ -19,23 +19,19 @@ const HEADER = Buffer.from('SQLite format 3\0')
 const AUTHELIA_TABLES = ['authentication_logs', 'totp_configurations', 'user_preferences']
 // What one statement waits in place. The rest of the waiting is whenFree's, which lets the event loop go on.
 const BUSY_TIMEOUT: Milliseconds = 10
-const COUNTERS_BUSY_TIMEOUT: Milliseconds = 250
 
 /**
  * Opens the file, makes it when it is missing (its folder must be there), and brings its tables up to date: whole or not at all, by one
  * process while others wait.
  * @throws {StorageProblem} when the file is not ours, newer, broken or out of reach
  */
-export async function openStorage(
-  config: Config['storage'],
-  { log }: { log: FastifyBaseLogger; clock: Clock },
-): Promise<Storage> {
+export async function openStorage(config: Config['storage'], { log }: { log: FastifyBaseLogger }): Promise<Storage> {
   const path = resolve(config.local.path)
   prepareFile(path, log)
   refuseForeign(path)
   const open: DatabaseSync[] = []
-  const connect = (timeout: Milliseconds): DatabaseSync => {
-    const database = new DatabaseSync(path, { timeout, enableForeignKeyConstraints: true })
+  const connect = (): DatabaseSync => {
+    const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT, enableForeignKeyConstraints: true })
     open.push(database)
     return database
   }
@@ -43,14 +39,14 @@ export async function openStorage(
     for (const database of open) if (database.isOpen) database.close()
   }
   try {
-    const first = connect(BUSY_TIMEOUT)
+    const first = connect()
     // Not covered by the busy timeout: two processes may make the file at once.
     const journal = await whenFree(() => first.prepare('PRAGMA journal_mode = WAL').get()?.journal_mode)
     if (journal !== 'wal') throw new StorageProblem('storage-denied', `${path} is on a disk without shared memory`)
     const records = new Kysely<Tables>({ dialect: sqliteDialect(first) })
     await migrate(records, path)
-    const sessions = connect(BUSY_TIMEOUT)
-    const counters = connect(COUNTERS_BUSY_TIMEOUT)
+    const sessions = connect()
+    const counters = connect()
     // NORMAL would survive a SIGKILL. FULL survives a power cut too: a logout or a ban that was answered must not be undone by one.
     for (const database of open) database.exec('PRAGMA synchronous = FULL')
     return {

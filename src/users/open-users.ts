@@ -5,6 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
+import { whenFree } from '../storage/busy.ts'
 import { costOf, costsOf, decoys, fake, MEASURED_AT_MOST, SLOW, slowness } from './costs.ts'
 import { createEvenTime, type Timer } from './even-time.ts'
 import { describeCost, type PasswordHash } from './hashes.ts'
@@ -135,7 +136,9 @@ export async function openUsers(parts: Parts): Promise<Users> {
       }
       let counted: Try | undefined
       try {
-        const begun = regulation.begin({ typed: current.counted(typed), person: entry?.person.username })
+        const begun = await whenFree(() =>
+          regulation.begin({ typed: current.counted(typed), person: entry?.person.username }),
+        )
         if (!('mayBeEvaluated' in begun)) {
           place.leave()
           return await evenly({ outcome: 'banned', until: begun.bannedUntil })
@@ -146,13 +149,13 @@ export async function openUsers(parts: Parts): Promise<Users> {
           if (counted.bannedUntil !== null) return await evenly({ outcome: 'banned', until: counted.bannedUntil })
           return await evenly({ outcome: 'refused', triesLeft: counted.triesLeft, cause: judged })
         }
-        counted.succeeded()
+        await whenFree(counted.succeeded)
         return { outcome: 'accepted', person: judged.person }
       } catch (error) {
         // Whatever failed, nobody is let in by it.
         place.leave()
         if (!(error instanceof PoolClosed)) log.error({ err: error }, 'a password could not be checked')
-        giveBack(counted)
+        await giveBack(counted)
         return { outcome: 'unavailable' }
       }
     },
@@ -164,9 +167,9 @@ export async function openUsers(parts: Parts): Promise<Users> {
     },
   }
 
-  function giveBack(counted: Try | undefined): void {
+  async function giveBack(counted: Try | undefined): Promise<void> {
     try {
-      counted?.givenBack()
+      if (counted !== undefined) await whenFree(counted.givenBack)
     } catch (error) {
       log.error({ err: error }, 'a try at a password that was not evaluated stays counted')
     }

@@ -9,7 +9,7 @@ const [file = '', port = '', caFile = '', ahead = '0'] = process.argv.slice(2)
 readFileSync(caFile)
 const log = pino({ level: 'silent' })
 const clock = () => Date.now() + Number(ahead)
-const storage = await openStorage({ encryption_key: 'x'.repeat(20), local: { path: file } }, { log, clock })
+const storage = await openStorage({ encryption_key: 'x'.repeat(20), local: { path: file } }, { log })
 const duo = await openDuo({
   config: {
     disable: false,

@@ -52,10 +52,7 @@ export async function openHouse({ now = Date.UTC(2026, 10, 24, 13, 0, 0) } = {})
     const frauds: string[] = []
     const lines: string[] = []
     const log = pino({ level: 'debug' }, { write: line => void lines.push(line) })
-    const storage = await openStorage(
-      { encryption_key: 'x'.repeat(20), local: { path: more.file ?? file } },
-      { log, clock },
-    )
+    const storage = await openStorage({ encryption_key: 'x'.repeat(20), local: { path: more.file ?? file } }, { log })
     const ca_file = more.ca === undefined ? caFile : join(folder, `ca-${events.length}-${Math.random()}.pem`)
     if (more.ca !== undefined) writeFileSync(ca_file, more.ca)
     const duo = await openDuo({

@@ -23,10 +23,7 @@ function database(file: string) {
 describe(pushRecords, () => {
   it('row 125: refuses a write by a version that was passed, and one by who has the lease no more', async () => {
     const { file } = await openHouse()
-    const storage = await openStorage(
-      { encryption_key: 'x'.repeat(20), local: { path: file } },
-      { log: silent, clock: Date.now },
-    )
+    const storage = await openStorage({ encryption_key: 'x'.repeat(20), local: { path: file } }, { log: silent })
     onTestFinished(() => storage.close())
     const records = pushRecords(storage.records)
     const push = newPush(1_000)

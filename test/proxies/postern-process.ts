@@ -23,7 +23,7 @@ const clock = Date.now
 const app = await buildServer(config, { log, clock })
 
 // Another connection to the same file, as another process of this machine would have.
-const storage = await openStorage(config.storage, { log, clock })
+const storage = await openStorage(config.storage, { log })
 const sessions = await openSessions({ config: config.session, storage, clock, log, audit: createAudit(log) })
 const users = await openUsers({
   config: config.authentication_backend,

@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { hash } from 'argon2'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { type InProcess, openPostern } from '../support/in-process.ts'
 import { password } from '../support/postern.ts'
 import { until } from '../support/process.ts'
@@ -62,5 +63,27 @@ describe('a change in the users file takes effect on whoever is signed in', () =
     const other = await hash('another password', { memoryCost: 1024, timeCost: 1, parallelism: 1 })
     edit(postern, users => users.replace(/password: \S+/, `password: ${other}`))
     await until(async () => (await gate()).statusCode === 401, 'the session counts no more')
+  })
+})
+
+describe('a login while somebody else writes', () => {
+  it('waits without holding up anything else, and is not refused', async () => {
+    const postern = await openPostern()
+    const other = new DatabaseSync(join(postern.setup.folder, 'postern.sqlite3'))
+    onTestFinished(() => other.close())
+    other.exec('BEGIN IMMEDIATE')
+    const ask = (url: string, payload?: object) =>
+      postern.app.inject({
+        method: payload ? 'POST' : 'GET',
+        url,
+        headers: { host: 'auth.postern.localhost' },
+        ...(payload && { payload }),
+      })
+    const login = ask('/api/firstfactor', { username: 'alice', password })
+    // Longer than one statement waits in place.
+    for (const end = performance.now() + 200; performance.now() < end; )
+      expect((await ask('/api/health')).statusCode).toBe(200)
+    other.exec('COMMIT')
+    expect((await login).statusCode).toBe(200)
   })
 })

@@ -13,7 +13,7 @@ const [domain] = config.cookies
 if (domain === undefined) throw new Error('no domain')
 const log = pino({ level: 'silent' })
 const clock = Date.now
-const storage = await openStorage({ encryption_key: 'k'.repeat(20), local: { path } }, { log, clock })
+const storage = await openStorage({ encryption_key: 'k'.repeat(20), local: { path } }, { log })
 const sessions = await openSessions({ config, storage, clock, log, audit: createAudit(log) })
 const tell = (what: string, ...keys: string[]) => writeSync(1, `${[what, ...keys].join(' ')}\n`)
 const key = ({ session }: Started) => session.key

@@ -11,7 +11,7 @@ import { node, start, temporaryFolder } from '../support/process.ts'
 
 const log = pino({ level: 'silent' })
 const open = async (path: string): Promise<Storage> => {
-  const storage = await openStorage({ encryption_key: 'k'.repeat(20), local: { path } }, { log, clock: Date.now })
+  const storage = await openStorage({ encryption_key: 'k'.repeat(20), local: { path } }, { log })
   onTestFinished(() => storage.close())
   return storage
 }
@@ -139,7 +139,7 @@ describe(openStorage, () => {
     const path = newFile()
     const script = `
       import { openStorage } from ${JSON.stringify(join(import.meta.dirname, '../../src/storage/open-storage.ts'))}
-      const storage = await openStorage({ encryption_key: '', local: { path: ${JSON.stringify(path)} } }, { log: console, clock: Date.now })
+      const storage = await openStorage({ encryption_key: '', local: { path: ${JSON.stringify(path)} } }, { log: console })
       await storage.records.selectFrom('postern_pushes').selectAll().execute()
       await storage.close()`
     const processes = Array.from({ length: 3 }, () => start(node, ['--input-type=module-typescript', '-e', script]))
