@@ -72,7 +72,8 @@ describe('a login while somebody else writes', () => {
     const other = new DatabaseSync(join(postern.setup.folder, 'postern.sqlite3'))
     onTestFinished(() => other.close())
     other.exec('BEGIN IMMEDIATE')
-    const ask = (url: string, payload?: object) =>
+    // async: what inject gives does nothing until somebody waits for it.
+    const ask = async (url: string, payload?: object) =>
       postern.app.inject({
         method: payload ? 'POST' : 'GET',
         url,
