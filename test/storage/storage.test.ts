@@ -188,6 +188,29 @@ describe('transactions of the records', () => {
     expect(await records.selectFrom('postern_push_guard').select('denials').execute()).toEqual([{ denials: 20 }])
   })
 
+  it('take turns across connections, those too that read before they write', async () => {
+    const path = newFile()
+    const one = await open(path)
+    const two = await open(path)
+    const device = (username: string) => ({ username, device: `DP-${username}`, method: 'push' })
+    let finish = () => {}
+    const first = one.records.transaction().execute(async transaction => {
+      await transaction.insertInto('postern_duo_devices').values(device('alice')).execute()
+      await new Promise<void>(resolve => {
+        finish = resolve
+      })
+    })
+    const second = two.records.transaction().execute(async transaction => {
+      const seen = await transaction.selectFrom('postern_duo_devices').select('username').execute()
+      finish() // only for a transaction that began before its turn: its write would now fail
+      await transaction.insertInto('postern_duo_devices').values(device('bob')).execute()
+      return seen
+    })
+    setTimeout(() => finish(), 50) // long enough for the second to begin, if it may
+    await first
+    expect(await second).toEqual([{ username: 'alice' }])
+  })
+
   it('roll back whole', async () => {
     const { records } = await open(newFile())
     const values = { username: 'alice', device: 'DP1', method: 'push' }
