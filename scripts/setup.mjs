@@ -2,7 +2,16 @@
 // Everything here does nothing, quickly, when all is there.
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { venv as venvNeed } from './needs.mjs'
@@ -54,11 +63,29 @@ const lastLines = output => output.trim().split('\n').slice(-15).join('\n')
 export async function ensurePackages() {
   if (packagesAreThere()) return
   say('npm packages')
-  const { code, output } = await run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { quiet: true })
+  const ci = ['ci', '--no-audit', '--no-fund', '--loglevel=error']
+  let { code, output } = await run('npm', ci, { quiet: true })
+  const npm = process.env.npm_execpath
+  if (code === 0 && leavesOutOptionalPackages(process.versions.node) && npm) {
+    say('npm packages, once more under the Node that they brought')
+    const folder = mkdtempSync(join(tmpdir(), 'postern-node-')) // npm ci takes node_modules away while it runs
+    copyFileSync(node, join(folder, 'node'))
+    const env = { PATH: `${folder}:${environment.PATH}` }
+    const again = await run(join(folder, 'node'), [npm, ...ci], { quiet: true, env })
+    code = again.code
+    output = again.output
+    rmSync(folder, { recursive: true })
+  }
   if (code !== 0) {
     console.error(`${lastLines(output)}\nset-up: npm ci failed (its last lines are above)`)
     process.exit(1)
   }
+}
+
+/** npm under an older Node silently leaves out the binaries of rolldown, and vitest would not start. */
+function leavesOutOptionalPackages(version) {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  return major < 20 || (major === 20 && minor < 19) || major === 21 || (major === 22 && minor < 12)
 }
 
 function packagesAreThere() {
