@@ -6,12 +6,12 @@ import { headerLines } from '../http/headers.ts'
  * application's host would bring the cookie along. Without `Origin` and `Sec-Fetch-Site` it is no browser.
  * @param portal its origin: `https://auth.example.com`
  */
-export function isSameOrigin({ rawHeaders }: IncomingMessage, portal: string): boolean {
+export function isSameOrigin({ rawHeaders, method }: IncomingMessage, portal: string): boolean {
   const origins = headerLines(rawHeaders, 'origin')
   const sites = headerLines(rawHeaders, 'sec-fetch-site')
   return (
     origins.every(origin => origin === portal) &&
-    // `none`: typed into the address bar; such a request changes nothing, since it is a GET.
-    sites.every(site => site === 'same-origin' || site === 'none')
+    // `none`: typed into the address bar, which sends a GET, and a GET changes nothing here.
+    sites.every(site => site === 'same-origin' || (site === 'none' && method === 'GET'))
   )
 }

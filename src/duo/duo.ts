@@ -7,10 +7,12 @@ import { problems, type Reason } from '../problems/problems.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Audit } from '../telemetry/audit.ts'
 import { duoClient, parseApiHost } from './client.ts'
+import { pausedUntil, readGuard } from './guard.ts'
 import { keptDevices } from './kept-devices.ts'
 import { offerFrom, troubleFrom } from './offer.ts'
 import type { PushState } from './push.ts'
 import { openPushes } from './pushes.ts'
+import { newestRefusal, refusalsSeen } from './refusals.ts'
 import { isPlain } from './text.ts'
 
 export interface Device {
@@ -71,6 +73,13 @@ export interface PushView {
   readonly said: string
 }
 
+/** Somebody who knew the password asked, and the phone said no. */
+export interface Refusal {
+  readonly how: 'denied' | 'fraud'
+  readonly at: Milliseconds
+  readonly facts: RequestFacts
+}
+
 export type StartOutcome =
   | { readonly outcome: 'started' | 'joined'; readonly push: PushView }
   /** Another session of this person holds a push that still waits. */
@@ -102,6 +111,11 @@ export interface Duo {
   claim(sessionKey: string): Promise<boolean>
   /** The push of this session counts no more, whatever the phone says. Also at logout. */
   cancel(sessionKey: string): Promise<void>
+  /** Until when no push of this person may go out: after a denial, or a fraud report. Null: one may. */
+  pausedUntil(username: string): Promise<Milliseconds | null>
+  /** The newest push that this person's phone denied or reported, until it was marked as seen. */
+  refusal(username: string): Promise<Refusal | null>
+  refusalsSeen(username: string): Promise<void>
   keptDevice(username: string): Promise<{ device: string; method: 'push' } | null>
   /** False: preauth does not list this device with push. */
   keepDevice(username: string, device: string, ip: string | undefined): Promise<boolean>
@@ -206,6 +220,10 @@ export async function openDuo({ config, storage, clock, log, audit }: Parts): Pr
     change: pushes.change,
     claim: pushes.claim,
     cancel: pushes.cancel,
+
+    pausedUntil: async username => pausedUntil(await readGuard(storage.records, username), clock()),
+    refusal: username => newestRefusal(storage.records, username),
+    refusalsSeen: username => refusalsSeen(storage.records, username, clock()),
 
     async keptDevice(username) {
       const device = await kept.of(username)

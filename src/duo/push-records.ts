@@ -28,9 +28,10 @@ export interface Lease {
   readonly until: Milliseconds
 }
 
-/** Ended pushes are of no use after a day; the log keeps what happened. */
-const KEPT: Milliseconds = DAY
+/** So long a person is told of a push that was denied or reported. */
+const KEPT: Milliseconds = 30 * DAY
 const DELETED_AT_ONCE = 500
+const LOOKED_BACK_AT_MOST = 50
 
 const milliseconds = z.number().int()
 const reason = z.custom<Reason>(value => typeof value === 'string' && Object.hasOwn(problems, value)).nullable()
@@ -72,6 +73,8 @@ export interface PushRecords {
   inFlight(username: string): Promise<PushRecord | undefined>
   /** Those of a person that Duo may still have something to say about, though they are over here. */
   stillRinging(username: string): Promise<PushRecord[]>
+  /** The latest of a person's that ended after this time, the newest first. */
+  endedAfter(username: string, time: Milliseconds): Promise<PushRecord[]>
   /** Undefined: another push of this person is in flight. The lease is the holder's. */
   insert(
     record: Pick<PushRecord, 'sessionKey' | 'username' | 'push' | 'device' | 'facts' | 'startedAt'>,
@@ -123,6 +126,15 @@ export function pushRecords(db: Kysely<Tables>): PushRecords {
         .where('username', '=', username)
         .where('ended_at', 'is not', null)
         .where('lease_until', 'is not', null)
+      return (await query.execute()).flatMap(row => parse(row) ?? [])
+    },
+
+    async endedAfter(username, time) {
+      const query = select()
+        .where('username', '=', username)
+        .where('ended_at', '>', time)
+        .orderBy('ended_at', 'desc')
+        .limit(LOOKED_BACK_AT_MOST)
       return (await query.execute()).flatMap(row => parse(row) ?? [])
     },
 

@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import type { Level } from '../access/access.ts'
 import type { Milliseconds } from '../clock.ts'
 import type { CookieDomain } from '../config/schema.ts'
-import type { Offer, PushView, StartOutcome } from '../duo/duo.ts'
+import type { Offer, PushView, Refusal, StartOutcome } from '../duo/duo.ts'
 import type { Session, Started } from '../session/session.ts'
 import type { AuditEvent } from '../telemetry/audit.ts'
 import type { FirstFactor, Person } from '../users/users.ts'
@@ -67,6 +67,11 @@ export interface Login {
   /** Raises the level when this session's newest push is allowed. Idempotent: one raise. */
   claim(visit: Visit): Promise<Claim>
   cancelPush(visit: Visit): Promise<void>
+  /** Until when this person cannot send a push; null: now. */
+  pushPausedUntil(visit: Visit): Promise<Milliseconds | null>
+  /** What the person must know: the phone said no to somebody with the password. Only at level 2: at level 1 that somebody could be here. */
+  refusal(visit: Visit): Promise<Refusal | null>
+  refusalSeen(visit: Visit): Promise<void>
   keptDevice(visit: Visit): Promise<{ readonly device: string; readonly method: 'push' } | null>
   /** False: Duo does not list this device with push for this person. */
   keepDevice(visit: Visit, device: string): Promise<boolean>

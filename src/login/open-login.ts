@@ -144,10 +144,11 @@ export function openLogin({ config, sessions, users, access, duo, proxies, audit
     },
 
     async raiseByPolicy(visitor, said) {
-      if (visitor.who === null) return { outcome: 'nothing' }
+      if (visitor.who === null || !(await mayBeRaised(visitor))) return { outcome: 'nothing' }
       const facts = factsOf(visitor)
-      audit('duo.bypass', { ...facts, detail: said })
-      return raise(visitor.who.session, { how: 'duo-allow', at: clock(), said }, facts)
+      const claim = await raise(visitor.who.session, { how: 'duo-allow', at: clock(), said }, facts)
+      if (claim.outcome === 'raised') audit('duo.bypass', { ...facts, detail: said })
+      return claim
     },
 
     async sendPush({ who, ip, browser }, device, rd) {
@@ -185,6 +186,18 @@ export function openLogin({ config, sessions, users, access, duo, proxies, audit
 
     async cancelPush({ who }) {
       if (who !== null) await duo?.cancel(who.session.key)
+    },
+
+    async pushPausedUntil({ who }) {
+      return duo === null || who === null ? null : duo.pausedUntil(who.person.username)
+    },
+
+    async refusal({ who, level }) {
+      return duo === null || who === null || level < 2 ? null : duo.refusal(who.person.username)
+    },
+
+    async refusalSeen({ who, level }) {
+      if (who !== null && level === 2) await duo?.refusalsSeen(who.person.username)
     },
 
     async keptDevice({ who }) {

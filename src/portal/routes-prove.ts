@@ -172,7 +172,7 @@ async function showPush(login: Login, context: Context, push: PushView, paused: 
     case 'claimed':
       return context.goTo('/')
     case 'denied':
-      return context.show(deniedPushPage(shell, push.device.name))
+      return context.show(deniedPushPage(shell, push.device.name, await login.pushPausedUntil(visit)))
     case 'timed-out':
       return context.show(timeoutPage(shell, push.device))
     case 'cancelled':

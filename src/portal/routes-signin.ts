@@ -12,7 +12,7 @@ const NAME_KEPT_AT_MOST = 256 // the message must fit into a cookie
 
 /** `/` and what is done with a password. */
 export function signinRoutes(pages: Pages, { login }: Portal): void {
-  pages.get('/', context => {
+  pages.get('/', async context => {
     const { visit, rd } = context
     if (visit.who === null) return context.show(signinView(context))
     if (rd !== undefined) {
@@ -24,7 +24,13 @@ export function signinRoutes(pages: Pages, { login }: Portal): void {
       visit.level === 2 && session.secondFactor !== null ? { by: session.secondFactor, until: session.expiresAt } : null
     const sites = login.sites(visit)
     const canConfirm = visit.level < 2 && login.secondFactorConfigured && sites.some(site => site.needsSecondFactor)
-    return context.show(homePage(context.shell, person.displayName, confirmed, sites, canConfirm))
+    const refusal = await login.refusal(visit)
+    return context.show(homePage(context.shell, person.displayName, confirmed, sites, { canConfirm, refusal }))
+  })
+
+  pages.post('/notice/seen', '/', async context => {
+    await login.refusalSeen(context.visit)
+    return context.goTo('/')
   })
 
   pages.post('/login', '/', async (context, request) => {

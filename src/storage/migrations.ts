@@ -81,5 +81,6 @@ async function sessionsAndPushes(db: Kysely<unknown>): Promise<void> {
     .addColumn('denials', 'integer', column => column.notNull())
     .addColumn('not_before', 'integer', column => column.notNull())
     .addColumn('locked_until', 'integer', column => column.notNull())
+    .addColumn('refusals_seen_at', 'integer', column => column.notNull().defaultTo(0))
     .execute()
 }

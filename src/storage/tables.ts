@@ -1,3 +1,5 @@
+import type { Generated } from 'kysely'
+
 /** Columns as the migrations make them. Times are milliseconds since the epoch. */
 export interface Tables {
   postern_sessions: {
@@ -34,5 +36,11 @@ export interface Tables {
     /** So that no answer of Duo's is ever tied to two pushes. */
     txid_hash: string | null
   }
-  postern_push_guard: { username: string; denials: number; not_before: number; locked_until: number }
+  postern_push_guard: {
+    username: string
+    denials: number
+    not_before: number
+    locked_until: number
+    refusals_seen_at: Generated<number>
+  }
 }

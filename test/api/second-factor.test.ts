@@ -221,6 +221,33 @@ describe('a front end written for Authelia’s API', () => {
   })
 
   it.each([
+    ['removed', (users: string) => users.replace('  alice:\n', '  somebody-else:\n')],
+    [
+      'given another password',
+      (users: string) =>
+        users.replace(
+          /password: \S+/,
+          'password: $argon2id$v=19$m=1024,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA',
+        ),
+    ],
+  ])('row 126: whoever is %s while Duo is asked is not raised by a bypass either', async (_, change) => {
+    const program = await openProgram()
+    program.simulator.setUsers([{ username: 'alice', status: 'bypass' }])
+    await program.ask('POST', '/api/firstfactor', login('alice'))
+    program.simulator.setScenario({ kind: 'late', path: 'preauth', milliseconds: 1500, times: 1 })
+    const cookie = program.cookie()
+    const waiting = program.ask('POST', '/api/secondfactor/duo', {})
+    const file = join(program.postern.setup.folder, 'users.yml')
+    writeFileSync(file, change(readFileSync(file, 'utf8')))
+    const state = () =>
+      program.postern.app.inject({ url: '/api/state', headers: { host: 'auth.postern.localhost', cookie } })
+    await until(async () => (await state()).json().data.authentication_level === 0, 'the change is seen')
+    expect((await waiting).status).toBe(401)
+    expect(program.postern.events('level.raised')).toHaveLength(0)
+    expect(program.postern.events('duo.bypass')).toHaveLength(0)
+  })
+
+  it.each([
     { device: 'DPBOB000000000000001', method: 'push' },
     { device: 'auto', method: 'push' },
     { device: '../x', method: 'push' },

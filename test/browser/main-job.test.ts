@@ -90,6 +90,28 @@ describe('a visitor is let through', { timeout: 60_000 }, () => {
     expect(new URL(person.page.url()).host).toBe(house.host('auth'))
   })
 
+  it('lets somebody try again after the pause that a denial brings, and tells of the denial until it was read', async () => {
+    const house = await openHouse()
+    const { page } = await openPerson(browser)
+    await askForPush(page, house)
+    const phone = await openPhone(house)
+    await press(phone, 'Deny')
+    await page.getByText(/you can try again at/).waitFor()
+    await house.moveClock(31_000)
+    await page.getByRole('link', { name: 'Try again' }).click()
+    await page.getByRole('button', { name: /Send a push to/ }).click()
+    await press(phone, 'Approve')
+    await expectLanded(page, house)
+    await page.goto(house.portal)
+    await page.getByText('Someone who knew your password tried to sign in').waitFor()
+    expect(await page.locator('main').textContent()).toMatch(
+      /from 127\.0\.0\.1 \(Chrome on Linux\)\. It was denied on your phone/,
+    )
+    await page.getByRole('button', { name: 'I’ve read this' }).click()
+    await page.getByRole('heading', { name: 'You’re signed in' }).waitFor()
+    expect(await page.getByText('Someone who knew').count()).toBe(0)
+  })
+
   it('ends every session of the person when the phone says that it was somebody else', async () => {
     const house = await openHouse()
     const elsewhere = await openPerson(browser)

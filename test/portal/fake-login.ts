@@ -22,6 +22,8 @@ export interface Scene {
   simulated: boolean
   secondFactorConfigured: boolean
   secondFactor: Session['secondFactor']
+  pausedUntil: Awaited<ReturnType<Login['pushPausedUntil']>>
+  refusal: Awaited<ReturnType<Login['refusal']>>
   /** Thrown by every visit. */
   failure: Error | null
   hostUnknown: boolean
@@ -58,6 +60,8 @@ export const defaultScene = (): Scene => ({
   simulated: false,
   secondFactorConfigured: true,
   secondFactor: { how: 'push', at: AT, said: 'Success. Logging you in…' },
+  pausedUntil: null,
+  refusal: null,
   failure: null,
   hostUnknown: false,
 })
@@ -170,6 +174,12 @@ export function fakeLogin(config: Config, scene: Scene, clock: () => number): Fa
     },
     async cancelPush() {
       calls.push('cancelPush')
+    },
+    pushPausedUntil: async () => scene.pausedUntil,
+    refusal: async visit => (visit.level === 2 ? scene.refusal : null),
+    async refusalSeen() {
+      calls.push('refusalSeen')
+      scene.refusal = null
     },
     keptDevice: async () => null,
     keepDevice: async () => true,

@@ -104,6 +104,21 @@ export const states: readonly State[] = [
     },
   },
   { id: 'home', url: '/', status: 200, title: 'Signed in', focus: null, scene: () => ({ level: 2 }) },
+  {
+    id: 'home.refusal',
+    url: '/',
+    status: 200,
+    title: 'Signed in',
+    focus: 'Someone who knew your password tried to sign in',
+    scene: now => ({
+      level: 2,
+      refusal: {
+        how: 'fraud',
+        at: now - 3_600_000,
+        facts: { site: null, ip: '198.51.100.23', browser: 'Chrome on Windows', at: now - 3_660_000 },
+      },
+    }),
+  },
   { id: 'home.password', url: '/', status: 200, title: 'Signed in', focus: null, scene: signedIn() },
   { id: 'home.none', url: '/', status: 200, title: 'Signed in', focus: null, scene: signedIn({ sites: [] }) },
   {

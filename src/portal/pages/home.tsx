@@ -1,3 +1,4 @@
+import type { Refusal } from '../../duo/duo.ts'
 import type { Site } from '../../login/login.ts'
 import type { SecondFactor } from '../../session/session.ts'
 import { Icon } from '../look/icons.tsx'
@@ -24,7 +25,7 @@ export function homePage(
   displayName: string,
   confirmed: { by: SecondFactor; until: number } | null,
   sites: readonly Site[],
-  canConfirm: boolean,
+  { canConfirm, refusal }: { canConfirm: boolean; refusal: Refusal | null },
 ): View {
   const { words } = shell
   return {
@@ -35,6 +36,7 @@ export function homePage(
     wide: sites.length > 1,
     body: (
       <>
+        {refusal !== null && <RefusalNotice shell={shell} refusal={refusal} />}
         {confirmed?.by.how === 'duo-allow' && (
           <Notice kind="info" focus={false}>
             <p>{words.rich('home.allowed', { said: <q lang="en">{confirmed.by.said}</q> })}</p>
@@ -92,6 +94,26 @@ export function homePage(
       </>
     ),
   }
+}
+
+/** Stays until it is pressed away: whoever reads it may have to act. */
+function RefusalNotice({ shell, refusal: { how, at, facts } }: { shell: Shell; refusal: Refusal }) {
+  const { words } = shell
+  return (
+    <Notice kind="danger" heading={words.text('home.refusal.heading')}>
+      <p>
+        {words.rich('home.refusal.body', {
+          time: <Time shell={shell} at={at} as="both" />,
+          ip: <bdi>{facts.ip ?? words.text('home.refusal.nowhere')}</bdi>,
+          browser: facts.browser,
+          how,
+        })}
+      </p>
+      <Form shell={shell} action="/notice/seen">
+        <Button kind="second">{words.text('home.refusal.seen')}</Button>
+      </Form>
+    </Notice>
+  )
 }
 
 /** `go`. @param unsent a method whose request was lost when the person had to sign in: nothing is followed by itself then */

@@ -292,7 +292,7 @@ export function busyPage(shell: Shell, kind: 'busy' | 'paused', until: number): 
 }
 
 /** `end.denied` */
-export function deniedPushPage(shell: Shell, device: string): View {
+export function deniedPushPage(shell: Shell, device: string, again: number | null): View {
   const { words } = shell
   return {
     id: 'end.denied',
@@ -303,7 +303,14 @@ export function deniedPushPage(shell: Shell, device: string): View {
       <>
         <Sign kind="danger" />
         <Heading shell={shell} word="end.denied.h1" focus />
-        <p>{words.rich('end.denied.body', { device: <Name>{device}</Name> })}</p>
+        <p>
+          {again === null
+            ? words.rich('end.denied.body', { device: <Name>{device}</Name> })
+            : words.rich('end.denied.body-at', {
+                device: <Name>{device}</Name>,
+                time: <Time shell={shell} at={again} as="time" />,
+              })}
+        </p>
         <p>{words.text('end.denied.not-you')}</p>
         <Actions>
           <LinkButton kind="primary" href={shell.url('/prove')}>
