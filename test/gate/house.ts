@@ -67,7 +67,6 @@ export async function house(
   const lines: Record<string, unknown>[] = []
   const app = Fastify({
     trustProxy: false,
-    disableRequestLogging: true,
     logger: { level: 'debug', stream: { write: (line: string) => void lines.push(JSON.parse(line)) } },
   })
   const at: House = {

@@ -109,7 +109,7 @@ export const states: readonly State[] = [
     url: '/',
     status: 200,
     title: 'Signed in',
-    focus: 'Someone who knew your password tried to sign in',
+    focus: '.notice',
     scene: now => ({
       level: 2,
       refusal: {
