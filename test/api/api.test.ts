@@ -98,6 +98,29 @@ describe('POST /api/firstfactor', () => {
     expect((await post('/api/firstfactor', login)).statusCode).toBe(200)
   })
 
+  it.each([
+    ['written with an escape', '{"targetURL":"x","targetUR\\u004c":"y"}'],
+    ['before a space and a colon', '{"targetURL":"x","targetURL" :"y"}'],
+    ['after a quote in a string', '{"targetURL":"\\\\","targetURL":"\\""}'],
+  ])('row 52: a key that is doubled %s is 400', async (_, body) => {
+    expectRefusal(await post('/api/logout', body), [400])
+  })
+
+  it('row 52: what only looks like a doubled key is none', async () => {
+    const answer = await post('/api/logout', '{"targetURL":"\\"targetURL\\":{,\\\\"}')
+    expect(answer.statusCode).toBe(200)
+  })
+
+  it.each([
+    ['many keys', `{${Array.from({ length: 2150 }, (_, i) => `"${i.toString(36)}":1`).join(',')}}`],
+    ['deep objects', `${'{"a":'.repeat(2700)}1${'}'.repeat(2700)}`],
+    ['deep lists', '['.repeat(8000) + ']'.repeat(8000)],
+  ])('row 52: a body of %s holds the gate up no longer than another one', async (_, body) => {
+    const began = performance.now()
+    for (let i = 0; i < 30; i++) expectRefusal(await post('/api/firstfactor', body), [400])
+    expect(performance.now() - began).toBeLessThan(400) // some 2 ms each; a reader that is quadratic took 15 to 60
+  })
+
   it('row 52: 200,000 brackets are refused by their size', async () => {
     expectRefusal(await post('/api/firstfactor', '['.repeat(200_000)), [413])
   })
