@@ -4,6 +4,7 @@ import { SECOND } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import type { Device, Offer, PushView } from '../duo/duo.ts'
 import { jsonHeaders } from '../http/json-headers.ts'
+import { whileConnected } from '../http/while-connected.ts'
 import type { Login, Visit } from '../login/login.ts'
 import { judgeRedirect } from '../login/redirect.ts'
 import { type Started, StoreDown } from '../session/session.ts'
@@ -235,19 +236,19 @@ export async function api(
 
   /** Follows the push to its end. Null: the program that asked is gone, the server ends, or too many ask for this push already. */
   async function ended(visit: Visit, push: PushView, request: FastifyRequest): Promise<PushView | null> {
-    const gone = new AbortController()
-    request.raw.socket.once('close', () => gone.abort())
-    const signal = AbortSignal.any([gone.signal, closing])
-    let seen = push
-    while (seen.state === 'sending' || seen.state === 'waiting') {
-      const asked = performance.now()
-      const later = await login.pushChange(visit, seen.seq, HELD_AT_MOST, signal)
-      if (later === null) return null
-      // Answered early and without news: asking again at once would only go round and round.
-      if (later.seq === seen.seq && performance.now() - asked < HELD_AT_MOST / 2) return null
-      seen = later
-    }
-    return seen
+    return whileConnected(request.raw, async gone => {
+      const signal = AbortSignal.any([gone, closing])
+      let seen = push
+      while (seen.state === 'sending' || seen.state === 'waiting') {
+        const asked = performance.now()
+        const later = await login.pushChange(visit, seen.seq, HELD_AT_MOST, signal)
+        if (later === null) return null
+        // Answered early and without news: asking again at once would only go round and round.
+        if (later.seq === seen.seq && performance.now() - asked < HELD_AT_MOST / 2) return null
+        seen = later
+      }
+      return seen
+    })
   }
 
   async function finish(visit: Visit, push: PushView | null, targetURL: string | undefined, reply: FastifyReply) {

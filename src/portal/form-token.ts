@@ -1,5 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { type Clock, HOUR } from '../clock.ts'
+import { CLOCK_TOLERANCE, type Clock, HOUR } from '../clock.ts'
 import { deriveKey } from './keys.ts'
 
 // A page that was left open overnight still works.
@@ -38,7 +38,7 @@ export function createFormTokens(secret: string, clock: Clock): FormTokens {
       const plain = mask(bytes.subarray(TOKEN_BYTES), bytes.subarray(0, TOKEN_BYTES))
       const time = plain.subarray(0, TIME_BYTES)
       const age = clock() - time.readUIntBE(0, TIME_BYTES)
-      if (age < 0 || age > LIFETIME) return false
+      if (age < -CLOCK_TOLERANCE || age > LIFETIME) return false
       const given = plain.subarray(TIME_BYTES)
       return cookies.some(cookie => isCookie(cookie) && timingSafeEqual(seal(cookie, time), given))
     },

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import { z } from 'zod'
-import { type Clock, SECOND } from '../clock.ts'
+import { CLOCK_TOLERANCE, type Clock, SECOND } from '../clock.ts'
 import { deriveKey } from './keys.ts'
 
 /** It lives just long enough for the page after the 303. */
@@ -42,7 +42,7 @@ export function createMessages(secret: string, clock: Clock): Messages {
       const text = Buffer.concat([decipher.update(bytes.subarray(28)), decipher.final()]).toString()
       const { at, message } = z.object({ at: z.number(), message: schema }).parse(JSON.parse(text))
       const age = clock() - at
-      return age >= 0 && age < MESSAGE_LIFETIME ? message : undefined
+      return age >= -CLOCK_TOLERANCE && age < MESSAGE_LIFETIME ? message : undefined
     } catch {
       return undefined // not sealed by this server, or by an older version of it
     }

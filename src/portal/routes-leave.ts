@@ -56,8 +56,8 @@ export function leaveRoutes(app: FastifyInstance, pages: Pages, { login, config 
   // Authelia's paths, so that links and proxy files which name them go on working.
   const moved = (from: string, to: string) =>
     app.get(from, (request, reply) => {
-      const { search } = new URL(request.raw.url ?? '/', 'https://portal.invalid')
-      return reply.redirect(/^https?:/.test(to) ? to : `${to}${search}`, 303)
+      const [, query] = (request.raw.url ?? '').split(/\?(.*)/s, 2)
+      return reply.redirect(/^https?:/.test(to) || query === undefined ? to : `${to}?${query}`, 303)
     })
   const reset = config.authentication_backend.password_reset.custom_url ?? '/help'
   moved('/2fa/*', '/prove')

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { SECOND } from '../clock.ts'
 import type { Offer, PushView } from '../duo/duo.ts'
+import { whileConnected } from '../http/while-connected.ts'
 import type { Claim, Login, Visit } from '../login/login.ts'
 import { type Context, contextOf, formOf, isFromPortal, type Portal } from './context.ts'
 import type { Favicon } from './look/icons.tsx'
@@ -150,12 +151,12 @@ export function proveRoutes(app: FastifyInstance, pages: Pages, portal: Portal):
 
 /** Whether the state changed or not, the newest there is. */
 async function held(portal: Portal, request: FastifyRequest, visit: Visit, seq: number, within: number) {
-  const gone = new AbortController()
-  request.raw.socket.once('close', () => gone.abort())
-  const signal = AbortSignal.any([gone.signal, portal.closing])
-  const push = await portal.login.pushChange(visit, seq, within, signal).catch((error: unknown) => {
-    if (signal.aborted) return null
-    throw error
+  const push = await whileConnected(request.raw, async gone => {
+    const signal = AbortSignal.any([gone, portal.closing])
+    return portal.login.pushChange(visit, seq, within, signal).catch((error: unknown) => {
+      if (signal.aborted) return null
+      throw error
+    })
   })
   return push ?? portal.login.push(visit)
 }

@@ -40,9 +40,9 @@ const permissive = [
 /** Tools that only run here, and are not shipped, may also be these. */
 const forTools = [...permissive, 'MPL-2.0', 'CC-BY-4.0', 'Python-2.0', 'MIT OR Apache-2.0']
 
-/** Rows of the tables: | `name` | licence | why |. */
+/** Rows of the tables: | `name` | licence | why | weighed against |. */
 const documented = new Map(
-  [...read('docs/dependencies.md').matchAll(/^\| `([^`]+)` \| ([^|]+?) \| ([^|]+?) \|$/gm)].map(
+  [...read('docs/dependencies.md').matchAll(/^\| `([^`]+)` \| ([^|]+?) \| ([^|]+?) \| [^|]+ \|$/gm)].map(
     ([, name = '', licence = '', why = '']) => [name, { licence, why }],
   ),
 )

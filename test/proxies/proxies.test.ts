@@ -80,6 +80,12 @@ describe.each(proxyKinds)('behind %s', kind => {
     expect(at.received).toEqual([])
   })
 
+  it('shows no application to a host that nobody configured, whatever the rules say of it', async () => {
+    const answer = await at.ask('unheard-of', { cookie: at.cookies.bob })
+    expect(answer.body).not.toContain('remote-user')
+    expect(at.received).toEqual([])
+  })
+
   it('shows a page to somebody who has no access', async () => {
     for (const cookie of [undefined, at.cookies.bob]) {
       const answer = await at.ask('closed', { target: '/x?y&rd=z', ...(cookie && { cookie }) })

@@ -38,6 +38,7 @@ export async function setUp(wishes: Wishes = {}, cleanup?: Parameters<typeof tem
   const file = (name: string) => join(folder, name)
   const rules = wishes.rules ?? [
     { domain: 'public.postern.localhost', policy: 'bypass' },
+    { domain: 'unheard-of.postern.localhost', policy: 'bypass' },
     { domain: 'one.postern.localhost', policy: 'one_factor' },
     { domain: 'two.postern.localhost', policy: 'two_factor' },
     { domain: 'closed.postern.localhost', policy: 'deny' },

@@ -54,6 +54,7 @@ async function startNginx(
     writeFileSync(join(conf, name), changed(readFileSync(join(conf, name), 'utf8'), changes))
   edit('postern.conf', [['postern:9091', `127.0.0.1:${posternPort}`]])
   edit('site.conf', [
+    ['listen 443 ssl default_server;', `listen 127.0.0.1:${publicPort} default_server;`],
     ['listen 443 ssl;', `listen 127.0.0.1:${publicPort};`],
     ['listen 80;', `listen unix:${join(folder, 'http.sock')};`],
     ['server_name auth.example.com app.example.com;', 'server_name redirect.localhost;'],
