@@ -199,9 +199,26 @@ describe('a front end written for Authelia’s API', () => {
       url: '/api/logout',
       headers: { host: 'auth.postern.localhost', cookie },
     })
+    expect(program.postern.events('push.cancelled')).toHaveLength(1)
     program.simulator.answer(push.id, 'approve')
     expect((await waiting).status).toBe(401)
     expect(program.postern.events('level.raised')).toHaveLength(0)
+  })
+
+  it('row 126: whoever is banned while the phone rings is not raised', async () => {
+    const program = await openProgram()
+    await program.ask('POST', '/api/firstfactor', login('alice'))
+    const waiting = program.ask('POST', '/api/secondfactor/duo', {})
+    const push = await pending(program.simulator)
+    const guesser = frontEnd(program.postern)
+    for (let guess = 0; guess < 3; guess++) {
+      await guesser.ask('POST', '/api/firstfactor', { ...login('alice'), password: `guess ${guess}` })
+    }
+    expect(program.postern.events('login.banned')).toHaveLength(1)
+    program.simulator.answer(push.id, 'approve')
+    expect((await waiting).status).toBe(401)
+    expect(program.postern.events('level.raised')).toHaveLength(0)
+    expect(program.postern.events('level.refused')).toHaveLength(1)
   })
 
   it('row 126: whoever is removed from the users file while the phone rings is not raised', async () => {
