@@ -8,6 +8,7 @@ import { whileConnected } from '../http/while-connected.ts'
 import type { Login, Visit } from '../login/login.ts'
 import { judgeRedirect } from '../login/redirect.ts'
 import { type Started, StoreDown } from '../session/session.ts'
+import { newReference } from '../telemetry/reference.ts'
 import { isPlausibleName, PASSWORD_BYTES_AT_MOST } from '../users/names.ts'
 import { acceptOnlyJson, BadRequest } from './json.ts'
 import { isSameOrigin } from './same-origin.ts'
@@ -77,7 +78,7 @@ export async function api(
     if (error instanceof StoreDown) return ko(reply.header('retry-after', '5'), 503, OPERATION_FAILED)
     const status = error instanceof BadRequest || error instanceof z.ZodError ? 400 : (error.statusCode ?? 500)
     if (status >= 400 && status < 500) return ko(reply, status, publicText[status] ?? 'Bad Request')
-    const ref = login.report(undefined, 'api.error', {})
+    const ref = newReference()
     log.error({ err: error, ref }, 'the API failed on a request')
     return ko(reply, 500, `Internal error ${ref}`)
   })

@@ -77,7 +77,7 @@ export interface Login {
   keepDevice(visit: Visit, device: string): Promise<boolean>
   /** Ends the session and its push, where there is one. Returns the cookie that makes the browser forget it. */
   signOut(visit: Visit): Promise<Started['cookie']>
-  /** Writes the event under a fresh reference and returns the reference, for a page's reference block. */
+  /** Writes the event under a fresh reference and returns the reference, for a page's reference block. Of what nobody in particular causes, only the first in a minute is written. */
   report(
     visit: Visit | undefined,
     event: AuditEvent,

@@ -9,6 +9,7 @@ import { cookieDomainOf } from '../http/cookie-domain.ts'
 import { singleHeader } from '../http/headers.ts'
 import type { Session, Sessions, Started } from '../session/session.ts'
 import type { Audit } from '../telemetry/audit.ts'
+import { occasional } from '../telemetry/occasional.ts'
 import { newReference } from '../telemetry/reference.ts'
 import type { Users } from '../users/users.ts'
 import type { Claim, Login, Next, Site, Visit } from './login.ts'
@@ -29,6 +30,7 @@ interface Parts {
 /** The way in, behind both faces: what the portal and the JSON API do is one thing, done here. */
 export function openLogin({ config, sessions, users, access, duo, proxies, audit, clock }: Parts): Login {
   const domains = config.session.cookies
+  const occasionally = occasional(clock, newReference)
   const domainOfPortal = new Map(domains.map(domain => [portalHost(domain), domain]))
 
   // What a phone reports as fraud ends everything that this person has open: whoever holds the password may be in one of them.
@@ -219,8 +221,18 @@ export function openLogin({ config, sessions, users, access, duo, proxies, audit
     },
 
     report(visitor, event, fields) {
+      const write = (ref: string, count: number) =>
+        audit(event, {
+          ref,
+          ...(visitor === undefined ? {} : factsOf(visitor)),
+          ...fields,
+          ...(count > 0 ? { count } : {}),
+        })
+      // What anybody can cause is written once in a while, so that nobody fills the disk or hides among his own lines.
+      if (visitor === undefined || visitor.who === null)
+        return occasionally(`${event} ${fields.reason ?? ''} ${fields.host ?? ''}`, write)
       const ref = newReference()
-      audit(event, { ref, ...(visitor === undefined ? {} : factsOf(visitor)), ...fields })
+      write(ref, 0)
       return ref
     },
   }

@@ -48,7 +48,6 @@ export const severity = {
   'access.denied': 'info',
   'gate.refused': 'warn',
   'form.refused': 'warn',
-  'api.error': 'error',
 } as const
 
 export type AuditEvent = keyof typeof severity

@@ -179,6 +179,13 @@ describe('POST /api/firstfactor', () => {
     expect(Object.keys(preflight.headers).filter(name => name.startsWith('access-control-'))).toEqual([])
   })
 
+  it('writes what anybody can cause once in a minute, not each time', async () => {
+    const before = postern.events('form.refused').length
+    postern.now += 61_000
+    for (let i = 0; i < 50; i++) await post('/api/logout', {}, { origin: 'https://evil.example' })
+    expect(postern.events('form.refused').length - before).toBe(1)
+  })
+
   it('lets the portal’s own pages and programs without Origin pass', async () => {
     const origin = `http://auth.postern.localhost:${postern.setup.publicPort}`
     expect((await post('/api/firstfactor', login, { origin, 'sec-fetch-site': 'same-origin' })).statusCode).toBe(200)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { occasional } from '../../src/gate/occasional.ts'
+import { occasional } from '../../src/telemetry/occasional.ts'
 
 describe(occasional, () => {
   function at() {
