@@ -23,6 +23,7 @@ interface Wishes {
   readonly publicPort?: number
   readonly folder?: string
   readonly duo?: { readonly apiPort: number; readonly ca: string }
+  readonly selfEnrollment?: boolean
   readonly users?: readonly string[]
   readonly rules?: readonly { domain: string; policy: string }[]
   /** Further top-level sections, YAML. */
@@ -67,7 +68,7 @@ access_control:
 ${
   duo === undefined
     ? ''
-    : `duo_api: { hostname: "localhost:${duo.apiPort}", integration_key: ${duoKeys.integrationKey}, secret_key: ${duoKeys.secretKey}, ca_file: ${file('duo-ca.pem')} }
+    : `duo_api: { hostname: "localhost:${duo.apiPort}", integration_key: ${duoKeys.integrationKey}, secret_key: ${duoKeys.secretKey}, ca_file: ${file('duo-ca.pem')}, enable_self_enrollment: ${wishes.selfEnrollment ?? false} }
 `
 }${wishes.more ?? ''}`,
   )
