@@ -55,6 +55,15 @@ describe.each(proxyKinds)('behind %s', kind => {
     expect(at.received).toEqual([])
   })
 
+  it('judges the host that it serves: an absolute target against another Host opens neither', async () => {
+    const hostSeen = () => (at.received.length === 0 ? null : folded(app(), 'HOST').replace(/:\d+$/, ''))
+    // As the one or as the other, but judged and served alike: only the public one may be reached without a session.
+    await at.ask('public', { target: 'http://two.postern.localhost/x' })
+    expect(hostSeen() ?? 'public.postern.localhost').toBe('public.postern.localhost')
+    await at.ask('two', { target: 'http://public.postern.localhost/x' })
+    expect(hostSeen() ?? 'public.postern.localhost').toBe('public.postern.localhost')
+  })
+
   it('sends a POST to the portal by 303, so that the browser comes by GET', async () => {
     const answer = await at.ask('one', { method: 'POST', body: 'x=1' })
     expect([answer.status, answer.headers.location]).toEqual([303, expect.stringMatching(/&rm=POST$/)])
