@@ -1,17 +1,18 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { InjectOptions } from 'fastify'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { redactedEmail } from '../../src/api/api.ts'
 import { type InProcess, openPostern } from '../support/in-process.ts'
 import { password } from '../support/postern.ts'
-import { until } from '../support/process.ts'
+import { endsWithSuite, until } from '../support/process.ts'
 
 let postern: InProcess
 const host = 'auth.postern.localhost'
 
+const endsWith = endsWithSuite()
 beforeAll(async () => {
-  postern = await openPostern({ more: 'regulation: { max_retries: 0 }\n' }, afterAll)
+  postern = await openPostern({ more: 'regulation: { max_retries: 0 }\n' }, endsWith)
 })
 
 type Options = Pick<InjectOptions, 'method' | 'payload'> & { headers?: Record<string, string | undefined> }

@@ -1,16 +1,17 @@
 import type { Browser, Page } from 'playwright-core'
 import { request } from 'undici'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { openBrowser, openPerson, type Person } from '../support/browser.ts'
 import { type House, openHouse } from '../support/house.ts'
 import { password } from '../support/postern.ts'
-import { until } from '../support/process.ts'
+import { endsWithSuite, until } from '../support/process.ts'
 
 let browser: Browser
 
+const endsWith = endsWithSuite()
 beforeAll(async () => {
-  browser = await openBrowser(afterAll)
+  browser = await openBrowser(endsWith)
 })
 
 async function signIn(page: Page, username = 'alice') {

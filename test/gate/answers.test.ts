@@ -1,9 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { endsWithSuite } from '../support/process.ts'
 import { asNginx, asTraefik, cookieOf, type House, house, john, proxiesOf } from './house.ts'
 
 let at: House
+const endsWith = endsWithSuite()
 beforeAll(async () => {
-  at = await house(afterAll)
+  at = await house(endsWith)
 })
 
 const identity = ({ headers }: { headers: Record<string, string> }) => [

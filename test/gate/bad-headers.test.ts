@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import { temporaryFolder } from '../support/process.ts'
+import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { endsWithSuite, temporaryFolder } from '../support/process.ts'
 import {
   type Answer,
   ask,
@@ -17,8 +17,9 @@ import {
 } from './house.ts'
 
 let at: House
+const endsWith = endsWithSuite()
 beforeAll(async () => {
-  at = await house(afterAll)
+  at = await house(endsWith)
 })
 
 // A refusal of one kind is logged once a minute.

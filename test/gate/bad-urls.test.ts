@@ -1,5 +1,6 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { endsWithSuite } from '../support/process.ts'
 import {
   type Answer,
   ask,
@@ -14,8 +15,9 @@ import {
 } from './house.ts'
 
 let at: House
+const endsWith = endsWithSuite()
 beforeAll(async () => {
-  at = await house(afterAll)
+  at = await house(endsWith)
 })
 
 // A refusal of one kind is logged once a minute.

@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, request } from 'node:http'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { type Client, clientOf, plainAddress, trustedProxies } from '../../src/http/client-address.ts'
-import { temporaryFolder } from '../support/process.ts'
+import { endsWithSuite, temporaryFolder } from '../support/process.ts'
 
 /** As Node would give it: the socket's address, and the raw header lines. */
 function incoming(remoteAddress: string | undefined, ...lines: string[]): IncomingMessage {
@@ -152,14 +152,15 @@ describe(clientOf, () => {
 describe('the peer of a unix socket', () => {
   let path: string
   const seen: Client[] = []
+  const endsWith = endsWithSuite()
   beforeAll(async () => {
-    path = join(temporaryFolder(afterAll), 'postern.sock')
+    path = join(temporaryFolder(endsWith), 'postern.sock')
     const server = createServer((request, response) => {
       seen.push(clientOf(request, proxies), clientOf(request, trustedProxies(['unix'])))
       response.end()
     })
     await new Promise<void>(resolve => server.listen(path, resolve))
-    afterAll(() => new Promise(resolve => server.close(resolve)))
+    endsWith(() => new Promise<void>(resolve => server.close(() => resolve())))
   })
 
   it('row 7: has no address, and none is made up', async () => {

@@ -1,12 +1,14 @@
 import { createServer } from 'node:http'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { endsWithSuite } from '../support/process.ts'
 import { proxyKinds } from '../support/proxies.ts'
 import { folded, type House, openHouse } from './house.ts'
 
 describe.each(proxyKinds)('behind %s', kind => {
   let at: House
+  const endsWith = endsWithSuite()
   beforeAll(async () => {
-    at = await openHouse(kind, afterAll)
+    at = await openHouse(kind, endsWith)
   })
   beforeEach(() => {
     at.received.length = 0

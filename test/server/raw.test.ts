@@ -1,11 +1,13 @@
 import { connect } from 'node:net'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { type InProcess, openPostern } from '../support/in-process.ts'
+import { endsWithSuite } from '../support/process.ts'
 
 let postern: InProcess
 
+const endsWith = endsWithSuite()
 beforeAll(async () => {
-  postern = await openPostern({}, afterAll)
+  postern = await openPostern({}, endsWith)
 })
 
 /** Sends bytes as they are and reads until the server closes, or has answered once and is asked to close. */

@@ -1,8 +1,9 @@
 import { request as httpsRequest } from 'node:https'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { canonicalLines, parseForm } from '../../src/simulator/parameters.ts'
 import type { Simulator } from '../../src/simulator/simulator.ts'
+import { endsWithSuite } from '../support/process.ts'
 import { canonical, client, keys, type Sent, type Signature, simulator } from './client.ts'
 
 const at = Date.UTC(2026, 10, 24, 14, 0, 0)
@@ -10,8 +11,9 @@ const dateIn = (seconds: number) => new Date(at + seconds * 1000).toUTCString()
 const path = '/auth/v2/preauth'
 const params = { username: 'alice', hostname: "a b+c!'()*~/ü" }
 let simulated: Simulator
+const endsWith = endsWithSuite()
 beforeAll(async () => {
-  simulated = await simulator({ clock: () => at }, afterAll)
+  simulated = await simulator({ clock: () => at }, endsWith)
 })
 const ask = (sent: Sent = {}, given: Record<string, string> = params) =>
   client(simulated)('POST', path, given, { ...sent, signed: { date: dateIn(0), ...sent.signed } })

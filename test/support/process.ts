@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { afterAll, onTestFinished } from 'vitest'
 
 /** Node of this project (26), whatever Node the machine has. */
 export const node = join(import.meta.dirname, '../../node_modules/.bin/node')
@@ -11,7 +11,16 @@ export const projectRoot = join(import.meta.dirname, '../..')
 
 type Cleanup = (end: () => void | Promise<void>) => void
 
-/** A folder of its own under the temporary one, removed when the test ends. Pass `afterAll` from a `beforeAll`. */
+/** For what a `beforeAll` starts: the last first. Call it where the suite is described; `afterAll` inside a hook does nothing. */
+export function endsWithSuite(): Cleanup {
+  const ends: (() => void | Promise<void>)[] = []
+  afterAll(async () => {
+    for (const end of ends.toReversed()) await end()
+  })
+  return end => void ends.push(end)
+}
+
+/** A folder of its own under the temporary one, removed when the test ends. From a `beforeAll`, pass what `endsWithSuite` gives. */
 export function temporaryFolder(cleanup: Cleanup = onTestFinished): string {
   const folder = mkdtempSync(join(tmpdir(), 'postern-test-'))
   cleanup(() => rmSync(folder, { recursive: true, force: true }))
@@ -39,7 +48,7 @@ export interface Running {
   stop(signal?: NodeJS.Signals): Promise<number | string>
 }
 
-/** Starts a program; it ends with the test, its children included. Pass `afterAll` as `cleanup` from a `beforeAll`. */
+/** Starts a program; it ends with the test, its children included. From a `beforeAll`, pass what `endsWithSuite` gives as `cleanup`. */
 export function start(
   command: string,
   args: readonly string[],
