@@ -4,6 +4,7 @@ import { SECOND } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import type { Device, Offer, PushView } from '../duo/duo.ts'
 import { jsonHeaders } from '../http/json-headers.ts'
+import { isSameOrigin } from '../http/same-origin.ts'
 import { whileConnected } from '../http/while-connected.ts'
 import type { Login, Visit } from '../login/login.ts'
 import { judgeRedirect } from '../login/redirect.ts'
@@ -11,7 +12,6 @@ import { type Started, StoreDown } from '../session/session.ts'
 import { newReference } from '../telemetry/reference.ts'
 import { isPlausibleName, PASSWORD_BYTES_AT_MOST } from '../users/names.ts'
 import { acceptOnlyJson, BadRequest } from './json.ts'
-import { isSameOrigin } from './same-origin.ts'
 
 interface Options {
   readonly login: Login

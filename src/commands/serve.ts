@@ -20,9 +20,6 @@ export async function serve(options: { config: string }): Promise<number> {
   const log = createLog(config.log)
   for (const warning of warnings) log.warn(formatProblem(warning))
   endOnBug(log)
-  if (process.env.NODE_TLS_REJECT_UNAUTHORIZED === '0') {
-    log.warn('NODE_TLS_REJECT_UNAUTHORIZED=0 is set. Calls to Duo check certificates all the same; remove it.')
-  }
   let app: FastifyInstance
   try {
     app = await buildServer(config, { log })

@@ -6,7 +6,7 @@ import type { Duo, PushView } from '../duo/duo.ts'
 import { browserName } from '../http/browser-name.ts'
 import { clientOf, type TrustedProxies } from '../http/client-address.ts'
 import { cookieDomainOf } from '../http/cookie-domain.ts'
-import { singleHeader } from '../http/headers.ts'
+import { hostName } from '../http/host.ts'
 import type { Session, Sessions, Started } from '../session/session.ts'
 import type { Audit } from '../telemetry/audit.ts'
 import { occasional } from '../telemetry/occasional.ts'
@@ -41,9 +41,7 @@ export function openLogin({ config, sessions, users, access, duo, proxies, audit
 
   async function visit(request: FastifyRequest): Promise<Visit | undefined> {
     const { rawHeaders } = request.raw
-    const host = singleHeader(rawHeaders, 'host')
-    if (typeof host !== 'string') return undefined
-    const domain = domainOfPortal.get(host.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase())
+    const domain = domainOfPortal.get(hostName(request.raw) ?? '')
     if (domain === undefined) return undefined
     const client = { ip: clientOf(request.raw, proxies).address, browser: browserName(request.headers['user-agent']) }
     const { record } = request.session

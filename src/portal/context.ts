@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from '../clock.ts'
 import type { Config, CookieDomain } from '../config/schema.ts'
 import { cookieValues } from '../http/cookies.ts'
-import { headerLines } from '../http/headers.ts'
+import { isSameOrigin } from '../http/same-origin.ts'
 import type { Login, Next, Visit } from '../login/login.ts'
 import type { Started } from '../session/session.ts'
 import type { Assets } from './assets.ts'
@@ -155,18 +155,9 @@ export function send(reply: FastifyReply, shell: Shell, view: View): FastifyRepl
     .send(html)
 }
 
-/**
- * Whether a request that changes something was sent by a page of the portal itself. Browsers name the origin of every such request, so one
- * that names another (a sibling application's too: SameSite does not part subdomains) is refused before its token is looked at.
- */
+/** Whether a request was sent by a page of the portal itself; asked before a token is looked at. */
 export function isFromPortal(request: FastifyRequest, domain: CookieDomain): boolean {
-  const { rawHeaders } = request.raw
-  const { origin } = new URL(domain.authelia_url)
-  const sites = headerLines(rawHeaders, 'sec-fetch-site')
-  return (
-    headerLines(rawHeaders, 'origin').every(value => value === origin) &&
-    sites.every(value => value === 'same-origin' || value === 'none')
-  )
+  return isSameOrigin(request.raw, new URL(domain.authelia_url).origin)
 }
 
 /** Whether the form's token belongs to this browser. */

@@ -5,7 +5,7 @@ import fastifyPlugin from 'fastify-plugin'
 import type { Config } from '../config/schema.ts'
 import { cookieDomainOf } from '../http/cookie-domain.ts'
 import { cookieValues } from '../http/cookies.ts'
-import { singleHeader } from '../http/headers.ts'
+import { hostName } from '../http/host.ts'
 import { idIn, keyOfId } from './cookie.ts'
 import type { Found, Session as LiveSession, Sessions } from './session.ts'
 
@@ -60,8 +60,8 @@ async function usePlugins(app: FastifyInstance, { sessions, config }: Options): 
   await app.register(fastifyCookie)
   app.addHook('onRequest', (request, _reply, done) => {
     const { rawHeaders } = request.raw
-    const host = singleHeader(rawHeaders, 'host')
-    const domain = typeof host === 'string' ? cookieDomainOf(withoutPort(host), config.cookies) : undefined
+    const host = hostName(request.raw)
+    const domain = host === undefined ? undefined : cookieDomainOf(host, config.cookies)
     const values = domain === undefined ? [] : cookieValues(rawHeaders, domain.name)
     const take = (found: Found) => {
       handOver(request, values, found)
@@ -87,8 +87,4 @@ async function usePlugins(app: FastifyInstance, { sessions, config }: Options): 
     // It sends no cookie, whatever this says. With `true` it would not even try to save over http, and a mistake would go unnoticed.
     cookie: { secure: 'auto' },
   })
-}
-
-function withoutPort(host: string): string {
-  return host.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase()
 }

@@ -25,6 +25,7 @@ describe('what the portal refuses', () => {
         { origin: 'null' },
         { origin: 'http://auth.example.com' },
         { origin: 'https://auth.example.com:444' },
+        { 'sec-fetch-site': 'none' },
         { origin: PORTAL, 'sec-fetch-site': 'cross-site' },
         { origin: `${PORTAL}.evil.com` },
       ]) {

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { headerLines } from '../http/headers.ts'
+import { headerLines } from './headers.ts'
 
 /**
  * Whether a request may come from a browser's page: only one of the portal itself. SameSite does not part subdomains, so a script on an
