@@ -2,8 +2,8 @@ import type { FastifyBaseLogger } from 'fastify'
 import { formatProblem, inOrder, type Problem } from '../config/problem.ts'
 import { readBounded, UnreadableFile } from '../config/read.ts'
 import type { Config } from '../config/schema.ts'
+import { watchFile } from '../config/watch-file.ts'
 import { type ParsedUsersFile, parseUsersFile, USERS_FILE_BYTES_AT_MOST, type UsersFile } from './users-file.ts'
-import { watchFile } from './watch.ts'
 
 export interface People {
   /** The newest good users file. */

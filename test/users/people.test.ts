@@ -11,8 +11,8 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { watchFile } from '../../src/config/watch-file.ts'
 import { openPeople } from '../../src/users/people.ts'
-import { watchFile } from '../../src/users/watch.ts'
 import { temporaryFolder, until } from '../support/process.ts'
 import { backend, hashes, readableLog, usersFile, withHash } from './parts.ts'
 

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, unlinkSync, w
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { HOUR } from '../../src/clock.ts'
-import { watchFile } from '../../src/users/watch.ts'
+import { watchFile } from '../../src/config/watch-file.ts'
 import { temporaryFolder, until } from '../support/process.ts'
 
 /** Without the timer's help: only events tell. */
