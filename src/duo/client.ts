@@ -5,7 +5,7 @@ import { type Dispatcher, Pool } from 'undici'
 import type { z } from 'zod'
 import { type Clock, type Milliseconds, SECOND } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import { type AuthStatus, answers, envelope, type Preauth } from './answers.ts'
+import { type AuthResult, type AuthStatus, answers, envelope, type Preauth } from './answers.ts'
 import { duoPackage } from './duo-package.ts'
 import { type DuoFailure, refusal, retryAfterSeconds, transportFailure, unavailable } from './failure.ts'
 import { isPlain } from './text.ts'
@@ -14,35 +14,73 @@ export type DuoAnswer<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly failure: DuoFailure }
 
-export interface PushRequest {
-  readonly username: string
-  readonly device: string
-  readonly ipaddr: string | undefined
-  readonly displayUsername: string
-  /** `key=value&…`, the values percent-encoded. */
-  readonly pushinfo: string
+/** In every call about a person, so that Duo's own policies (networks, locations) work. */
+interface Whence {
+  /** The visitor's address. */
+  readonly ipaddr?: string | undefined
+  readonly hostname?: string | undefined
 }
+
+export interface PreauthRequest extends Whence {
+  readonly username: string
+  /** As Duo gave it with an earlier allow. */
+  readonly trustedDeviceToken?: string | undefined
+  /** Tells Duo that this client can show a code; the answer holds it where the policy wants Verified Push. */
+  readonly verifiedPush?: boolean
+}
+
+/** A factor that rings: the phone answers later. */
+export type RingingRequest = Whence & { readonly username: string; readonly device: string } & (
+    | {
+        readonly factor: 'push'
+        /** The word that the phone shows before *request*; Duo's own is Login. */
+        readonly type?: string | undefined
+        readonly displayUsername?: string | undefined
+        /** `key=value&…`, the values percent-encoded. */
+        readonly pushinfo?: string | undefined
+        /** Of preauth's Verified Push. */
+        readonly txid?: string | undefined
+      }
+    | { readonly factor: 'phone' }
+  )
+
+/** A factor that Duo answers at once. The answer to `sms` is deny with the status `sent`: codes are on their way. */
+export type ImmediateRequest = Whence & { readonly username: string } & (
+    | { readonly factor: 'passcode'; readonly passcode: string }
+    | { readonly factor: 'sms'; readonly device: string }
+  )
 
 /** Duo's Auth API v2. Nothing here throws or rejects: a failure is a value. */
 export interface DuoClient {
   /** Duo's time in seconds; and whether the other end says that it is a simulator. */
   ping(): Promise<DuoAnswer<{ readonly time: number; readonly simulator: boolean }>>
   check(): Promise<DuoAnswer<{ readonly time: number }>>
-  preauth(username: string, ipaddr: string | undefined): Promise<DuoAnswer<Preauth>>
-  /** Sends a push, asynchronously. Sent at most once: a second push by itself would teach people to approve. */
-  auth(request: PushRequest): Promise<DuoAnswer<{ readonly txid: string }>>
+  preauth(request: PreauthRequest): Promise<DuoAnswer<Preauth>>
+  /** Asks for a push or a phone call, asynchronously. Sent at most once: a second push by itself would teach people to approve. */
+  auth(request: RingingRequest): Promise<DuoAnswer<{ readonly txid: string }>>
+  /** Tries a passcode, or sends a batch of them by SMS. Sent at most once, as `auth`: each wrong one counts at Duo. */
+  authSync(request: ImmediateRequest): Promise<DuoAnswer<AuthResult>>
   /** Waits at Duo until the transaction changes, a minute at most. */
   authStatus(txid: string, signal: AbortSignal): Promise<DuoAnswer<AuthStatus>>
   close(): Promise<void>
 }
 
 /** Of each attempt, from before the connection until the last byte. */
-const DEADLINES = { ping: 5, check: 5, preauth: 5, auth: 10, authStatus: 65 } as const
+const DEADLINES = { ping: 5, check: 5, preauth: 5, auth: 10, authSync: 10, authStatus: 65 } as const
 /** Duo's longest answer, a preauth with hundreds of devices, stays below this. */
 const MAX_BODY_BYTES = 512 * 1024
 const MAX_THROTTLED_RETRIES = 2
 /** A longer Retry-After is not waited for while a person looks at the page; it is told instead. */
 const MAX_WAIT: Milliseconds = 3 * SECOND
+
+const paths = {
+  ping: 'ping',
+  check: 'check',
+  preauth: 'preauth',
+  auth: 'auth',
+  authSync: 'auth',
+  authStatus: 'auth_status',
+} as const satisfies Record<keyof typeof answers, string>
 
 interface Call {
   readonly name: keyof typeof answers
@@ -92,7 +130,7 @@ export function duoClient({ config, clock, log, rootCertificates, deadline, paus
   })
 
   async function send(call: Call): Promise<DuoAnswer<{ value: unknown; headers: Dispatcher.ResponseData['headers'] }>> {
-    const path = `/auth/v2/${call.name === 'authStatus' ? 'auth_status' : call.name}`
+    const path = `/auth/v2/${paths[call.name]}`
     const date = new Date(clock()).toUTCString()
     const encoded = stringify(call.parameters)
     const isPost = call.method === 'POST'
@@ -227,21 +265,56 @@ export function duoClient({ config, clock, log, rootCertificates, deadline, paus
     return { ok: true, value: { ...answer.value, simulator: answer.headers['x-postern-simulator'] !== undefined } }
   }
 
-  const from = (ipaddr: string | undefined) => (ipaddr === undefined ? {} : { ipaddr })
   return {
     ping,
     check: () => call(answers.check, { name: 'check', method: 'GET', parameters: {} }, true),
-    preauth: (username, ipaddr) =>
-      call(answers.preauth, { name: 'preauth', method: 'POST', parameters: { username, ...from(ipaddr) } }, true),
-    auth: ({ username, device, ipaddr, displayUsername, pushinfo }) => {
-      const shown = displayUsername === '' ? {} : { display_username: displayUsername }
-      const parameters = { username, factor: 'push', device, async: '1', ...from(ipaddr), ...shown, pushinfo }
+    preauth: ({ username, ipaddr, hostname, trustedDeviceToken, verifiedPush }) => {
+      const verified = verifiedPush === true ? '1' : undefined
+      const parameters = stated({
+        username,
+        ipaddr,
+        hostname,
+        trusted_device_token: trustedDeviceToken,
+        client_supports_verified_push: verified,
+      })
+      return call(answers.preauth, { name: 'preauth', method: 'POST', parameters }, true)
+    },
+    auth: request => {
+      const { username, factor, device, ipaddr, hostname } = request
+      const push = request.factor === 'push' ? request : undefined
+      const parameters = stated({
+        username,
+        factor,
+        device,
+        async: '1',
+        ipaddr,
+        hostname,
+        type: push?.type,
+        display_username: push?.displayUsername,
+        pushinfo: push?.pushinfo,
+        txid: push?.txid,
+      })
       return call(answers.auth, { name: 'auth', method: 'POST', parameters }, false)
+    },
+    authSync: request => {
+      const { username, factor, ipaddr, hostname } = request
+      const how = request.factor === 'sms' ? { device: request.device } : { passcode: request.passcode }
+      const parameters = stated({ username, factor, ...how, ipaddr, hostname })
+      return call(answers.authSync, { name: 'authSync', method: 'POST', parameters }, false)
     },
     authStatus: (txid, signal) =>
       call(answers.authStatus, { name: 'authStatus', method: 'GET', parameters: { txid }, signal }, true),
     close: () => pool.destroy(),
   }
+}
+
+/** Without those that are undefined or, but for the name, empty: Duo reads an empty one as given. */
+function stated(parameters: Record<string, string | undefined>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(parameters).flatMap(([name, value]) =>
+      value === undefined || (value === '' && name !== 'username') ? [] : [[name, value]],
+    ),
+  )
 }
 
 function headerOf(headers: Dispatcher.ResponseData['headers'], name: string): string | undefined {

@@ -186,7 +186,7 @@ export async function openDuo({ config, storage, clock, log, audit }: Parts): Pr
 
   async function offer(username: string, ip: string | undefined): Promise<Offer> {
     void askWhoIsThere()
-    const [answer, device] = await Promise.all([client.preauth(username, ip), kept.of(username)])
+    const [answer, device] = await Promise.all([client.preauth({ username, ipaddr: ip }), kept.of(username)])
     const circumstances = { apiHost, selfEnrollment: config.enable_self_enrollment, kept: device }
     const offered = offerFrom(answer, circumstances)
     // Only an answer that lists devices says that one is gone: Duo being down, or a policy, does not.

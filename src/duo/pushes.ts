@@ -105,6 +105,7 @@ export function openPushes({ db, client, clock, log, audit, alarm }: Parts): Pus
     if (record === undefined) return undefined
     watchers.wake(owner.sessionKey)
     const answer = await client.auth({
+      factor: 'push',
       username: owner.username,
       device: device.id,
       ipaddr: facts.ip,

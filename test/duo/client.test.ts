@@ -24,7 +24,7 @@ describe('what is sent', () => {
     const duo = await scriptedDuo(answering(ok({ result: 'deny' })))
     const clock = () => Date.UTC(2026, 10, 24, 13, 0, 0)
     const client = clientOf(duo, { clock })
-    await client.preauth(username, ipaddr)
+    await client.preauth({ username, ipaddr })
     const theirs = await sentByThePackage('POST', '/auth/v2/preauth', { username, ipaddr }, clock())
     const [ours] = duo.asked
     expect(ours?.headers.authorization).toBe(theirs.headers.Authorization)
@@ -46,7 +46,7 @@ describe('what is sent', () => {
 
   it('carries a signature that anybody can compute from the documentation: host in lower case and without the port', async () => {
     const duo = await scriptedDuo(answering(ok({ result: 'deny' })))
-    await clientOf(duo, { config: { ...keys, hostname: `LocalHost:${duo.port}` } }).preauth('a b', undefined)
+    await clientOf(duo, { config: { ...keys, hostname: `LocalHost:${duo.port}` } }).preauth({ username: 'a b' })
     const [asked] = duo.asked
     const canonical = [asked?.headers.date, 'POST', 'localhost', '/auth/v2/preauth', 'username=a%20b'].join('\n')
     const mac = createHmac('sha512', keys.secret_key).update(canonical).digest('hex')
@@ -72,7 +72,7 @@ describe('what is sent', () => {
     'is nothing when a parameter cannot be signed: %j',
     async username => {
       const duo = await scriptedDuo(answering(ok({ result: 'allow' })))
-      const answer = await clientOf(duo).preauth(username, undefined)
+      const answer = await clientOf(duo).preauth({ username })
       expect(answer).toMatchObject({ ok: false, failure: { kind: 'request', parameter: 'username', sent: false } })
       expect(duo.asked).toEqual([])
     },
@@ -119,7 +119,7 @@ describe('what is received', () => {
   ])('row 103: %s is one typed failure, and the process lives', async (what, raw) => {
     const duo = await scriptedDuo((_, socket) => void (what.startsWith('FIN') ? socket.end(raw) : socket.write(raw)))
     const client = clientOf(duo)
-    for (const answer of [await client.preauth('alice', undefined), await client.authStatus('tx', never)])
+    for (const answer of [await client.preauth({ username: 'alice' }), await client.authStatus('tx', never)])
       expect(answer).toMatchObject({ ok: false, failure: { kind: 'unavailable' } })
     const pushed = await client.auth(aPush)
     expect(pushed).toMatchObject({ ok: false, failure: { kind: 'unavailable', sent: true } })
@@ -144,7 +144,7 @@ describe('what is received', () => {
     const client = clientOf(duo)
     const malformed = { ok: false, failure: { reason: 'duo-malformed' } }
     expect(await client.authStatus('tx', never)).toMatchObject(malformed)
-    expect(await client.preauth('alice', undefined)).toMatchObject(malformed)
+    expect(await client.preauth({ username: 'alice' })).toMatchObject(malformed)
   })
 
   it('row 104: the exact string does', async () => {
@@ -166,7 +166,7 @@ describe('what is received', () => {
     const duo = await scriptedDuo(answering(raw))
     const client = clientOf(duo)
     expect((await client.authStatus('tx', never)).ok).toBe(false)
-    expect((await client.preauth('alice', undefined)).ok).toBe(false)
+    expect((await client.preauth({ username: 'alice' })).ok).toBe(false)
     expect(new Set(duo.asked.map(({ path }) => path))).toEqual(new Set(['/auth/v2/auth_status', '/auth/v2/preauth']))
   })
 
@@ -235,7 +235,7 @@ describe('what is received', () => {
     ],
   ])('row 107: %s is cut at the cap', async (_, script) => {
     const duo = await scriptedDuo(script)
-    const answer = await clientOf(duo, { deadline: () => 5_000 }).preauth('alice', undefined)
+    const answer = await clientOf(duo, { deadline: () => 5_000 }).preauth({ username: 'alice' })
     expect(answer).toMatchObject({ ok: false, failure: { reason: 'duo-malformed' } })
     await until(() => duo.open() === 0, 'the socket is closed')
   })
@@ -257,7 +257,7 @@ describe('what is received', () => {
       const headers = header === undefined ? {} : { 'Retry-After': header }
       const duo = await scriptedDuo(answering(http(429, '{"stat":"OK","response":{"result":"allow"}}', headers)))
       const client = clientOf(duo, { clock: () => Date.UTC(2026, 10, 24, 12, 0, 0) })
-      const answer = await client.preauth('alice', undefined)
+      const answer = await client.preauth({ username: 'alice' })
       expect(answer).toMatchObject({ ok: false, failure: { kind: 'unavailable', reason: 'duo-throttled' } })
       expect(answer.ok ? null : answer.failure.retryAfterSeconds).toBe(told)
       expect(duo.asked).toHaveLength(tries)
@@ -289,7 +289,7 @@ describe('what is received', () => {
     [50000, 'oops', undefined, 'unavailable', 'duo-server-error'],
   ])('is told apart: %i %s (%s)', async (code, message, detail, kind, reason) => {
     const duo = await scriptedDuo(answering(fail(code, message, detail)))
-    const answer = await clientOf(duo).preauth('alice', undefined)
+    const answer = await clientOf(duo).preauth({ username: 'alice' })
     expect(answer).toMatchObject({ ok: false, failure: { kind, reason } })
     if (kind === 'request') expect(answer).toMatchObject({ failure: { parameter: detail } })
   })
@@ -299,7 +299,7 @@ describe('what is received', () => {
       void socket.write(path.endsWith('ping') ? ok({ time: 1_700_000_000 }) : fail(40105, 'Bad request timestamp'))
     const client = clientOf(await scriptedDuo(script), { clock: () => 1_700_000_600_000 })
     const expected = { kind: 'misconfigured', reason: 'duo-clock', clockOffsetSeconds: 600 }
-    expect(await client.preauth('alice', undefined)).toMatchObject({ ok: false, failure: expected })
+    expect(await client.preauth({ username: 'alice' })).toMatchObject({ ok: false, failure: expected })
     expect(await client.check()).toMatchObject({ ok: false, failure: expected })
   })
 
@@ -348,7 +348,7 @@ describe('the connection', () => {
       for (const value of [undefined, '0']) {
         vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', value)
         onTestFinished(() => void vi.unstubAllEnvs())
-        const answer = await clientOf(duo).preauth('alice', undefined)
+        const answer = await clientOf(duo).preauth({ username: 'alice' })
         expect(answer).toMatchObject({ ok: false, failure: { kind: 'unavailable', reason: 'duo-tls', sent: false } })
         expect(answer.ok ? '' : answer.failure.detail).toContain(words)
       }
@@ -360,7 +360,7 @@ describe('the connection', () => {
     const duo = await scriptedDuo(answering(ok({ result: 'allow' })))
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
     onTestFinished(() => void vi.unstubAllEnvs())
-    const answer = await clientOf(duo, { rootCertificates: undefined }).preauth('alice', undefined)
+    const answer = await clientOf(duo, { rootCertificates: undefined }).preauth({ username: 'alice' })
     expect(answer).toMatchObject({ ok: false, failure: { reason: 'duo-tls' } })
     expect(answer.ok ? '' : answer.failure.detail).toMatch(/authority|root/)
     expect(duo.asked).toEqual([])
@@ -384,7 +384,7 @@ describe('the connection', () => {
       (_, socket, count) => void (count === 1 ? socket.destroy() : socket.write(ok({ result: 'deny' }))),
     )
     const client = clientOf(duo)
-    expect((await client.preauth('alice', undefined)).ok).toBe(true)
+    expect((await client.preauth({ username: 'alice' })).ok).toBe(true)
     expect(duo.asked).toHaveLength(2)
     const cutting = await scriptedDuo((_, socket) => void socket.destroy())
     expect(await clientOf(cutting).auth(aPush)).toMatchObject({ ok: false, failure: { sent: true } })

@@ -145,6 +145,7 @@ export function clientOf(duo: ScriptedDuo, more: Partial<Parameters<typeof duoCl
 }
 
 export const aPush = {
+  factor: 'push' as const,
   username: 'alice',
   device: 'DPHONE',
   ipaddr: '192.0.2.7',
