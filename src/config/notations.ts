@@ -40,6 +40,13 @@ export const address = z
   })
   .meta({ expected: addressWords })
 
+/** The same with Authelia's path behind it, which is the only one: `tcp://:9959/metrics`. */
+export const metricsAddress = z
+  .string()
+  .transform(value => value.replace(/(^tcp[46]?:\/\/[^/]*)\/metrics$/, '$1/'))
+  .pipe(address)
+  .meta({ expected: 'an address such as tcp://:9959/metrics or unix:///run/postern-metrics.sock' })
+
 /** The address, or what was expected in its place. */
 function parseAddress(value: string): ListenAddress | string {
   const unix = /^unix:\/\/(\/[^?#]+)$/.exec(value)?.[1]

@@ -1,6 +1,16 @@
 import { z } from 'zod'
 import { MINUTE, type Milliseconds } from '../clock.ts'
-import { address, cookieName, duration, filePath, name, oneOrMany, trustedProxy, webUrl } from './notations.ts'
+import {
+  address,
+  cookieName,
+  duration,
+  filePath,
+  metricsAddress,
+  name,
+  oneOrMany,
+  trustedProxy,
+  webUrl,
+} from './notations.ts'
 
 export type { ListenAddress } from './notations.ts'
 
@@ -89,6 +99,8 @@ export const configSchema = z.strictObject({
       address: address.prefault('tcp://:9091/'),
       /** CIDRs, or `unix` for the peer of a unix socket. */
       trusted_proxies: z.array(trustedProxy).default(['127.0.0.0/8', '::1/128']),
+      /** Whether to read the configuration anew when its file changes. */
+      watch: z.boolean().default(false),
     })
     .prefault({}),
   log: z
@@ -97,6 +109,13 @@ export const configSchema = z.strictObject({
       format: z.enum(['text', 'json']).default('text'),
       file_path: filePath.optional(),
       keep_stdout: z.boolean().default(false),
+    })
+    .prefault({}),
+  telemetry: z
+    .strictObject({
+      metrics: z
+        .strictObject({ enabled: z.boolean().default(false), address: metricsAddress.prefault('tcp://:9959/metrics') })
+        .prefault({}),
     })
     .prefault({}),
   authentication_backend: z.strictObject({

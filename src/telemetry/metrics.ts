@@ -1,0 +1,112 @@
+import { createServer } from 'node:http'
+import type { FastifyBaseLogger } from 'fastify'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { SECOND } from '../clock.ts'
+import type { Config, ListenAddress } from '../config/schema.ts'
+import { problems } from '../problems/problems.ts'
+import { type Audit, type AuditEvent, severity } from './audit.ts'
+
+/** What is counted. Labels have few values, and none of them comes from a visitor: no name, address or host. */
+export interface Metrics {
+  /** The same audit, counted: by event, and by reason where that is one of the problems. */
+  counting(audit: Audit): Audit
+  /** A counter for one answer of the gate: made once, then one call for each request. */
+  gateAnswers(endpoint: string, status: number): () => void
+  /** A value that is read when somebody asks for the metrics. */
+  gauge(name: `postern_${string}`, help: string, read: () => number): void
+  /** Everything, in Prometheus' text format. */
+  text(): Promise<string>
+}
+
+export function createMetrics(): Metrics {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const registers = [registry]
+  const events = new Counter({
+    name: 'postern_events_total',
+    help: 'Audit events written, by event and reason.',
+    labelNames: ['event', 'reason'],
+    registers,
+  })
+  for (const event of Object.keys(severity)) events.inc({ event, reason: '' }, 0)
+  const gate = new Counter({
+    name: 'postern_gate_answers_total',
+    help: 'Answers of the gate, by endpoint and status.',
+    labelNames: ['endpoint', 'status'],
+    registers,
+  })
+  const count = (event: AuditEvent, reason: string | undefined) =>
+    events.inc({ event, reason: reason !== undefined && Object.hasOwn(problems, reason) ? reason : '' })
+  return {
+    counting: audit => (event, fields) => {
+      count(event, fields.reason)
+      audit(event, fields)
+    },
+    gateAnswers(endpoint, status) {
+      const child = gate.labels(endpoint, String(status))
+      return () => child.inc()
+    },
+    gauge(name, help, read) {
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read())
+        },
+      })
+    },
+    text: () => registry.metrics(),
+  }
+}
+
+/**
+ * Serves the metrics at `/metrics` on an address of their own, apart from what the proxies reach. Resolves when it listens.
+ * @throws when the address cannot be had
+ */
+export async function serveMetrics(
+  address: Config['telemetry']['metrics']['address'],
+  metrics: Pick<Metrics, 'text'>,
+  log: FastifyBaseLogger,
+): Promise<{ readonly port: number | undefined; close(): Promise<void> }> {
+  const server = createServer(
+    { requestTimeout: 5 * SECOND, headersTimeout: 5 * SECOND, maxHeaderSize: 8 * 1024 },
+    (request, response) => {
+      if (request.method !== 'GET' && request.method !== 'HEAD') return void response.writeHead(405).end()
+      if (request.url?.split('?', 1)[0] !== '/metrics') return void response.writeHead(404).end()
+      metrics.text().then(
+        text => response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(text),
+        (error: unknown) => {
+          log.error({ err: error }, 'a bug: the metrics could not be written')
+          response.writeHead(500).end()
+        },
+      )
+    },
+  )
+  server.maxConnections = 20
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', cause =>
+      reject(
+        new Error(`telemetry.metrics.address ${shown(address)} cannot be listened on: ${cause.message}`, { cause }),
+      ),
+    )
+    server.listen(
+      address.kind === 'unix'
+        ? { path: address.path }
+        : { host: address.host === '' ? '::' : address.host, port: address.port },
+      resolve,
+    )
+  })
+  const place = server.address()
+  log.info({ address: shown(address) }, 'serving metrics')
+  return {
+    port: typeof place === 'object' ? place?.port : undefined,
+    async close() {
+      server.closeAllConnections()
+      await new Promise(resolve => server.close(resolve))
+    },
+  }
+}
+
+const shown = (address: ListenAddress) =>
+  address.kind === 'unix' ? `unix://${address.path}` : `tcp://${address.host}:${address.port}`
