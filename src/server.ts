@@ -1,5 +1,6 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { compileAccess } from './access/access.ts'
+import { type LiveRules, liveRules } from './access/live-rules.ts'
 import { api } from './api/api.ts'
 import { type Clock, SECOND } from './clock.ts'
 import type { Config } from './config/schema.ts'
@@ -15,20 +16,27 @@ import { openSessions } from './session/open-sessions.ts'
 import { sessionPlugin } from './session/plugin.ts'
 import { openStorage } from './storage/open-storage.ts'
 import { createAudit } from './telemetry/audit.ts'
+import { createMetrics, serveMetrics } from './telemetry/metrics.ts'
 import { newReference } from './telemetry/reference.ts'
 import { openUsers } from './users/open-users.ts'
+
+interface Circumstances {
+  readonly log: FastifyBaseLogger
+  readonly clock?: Clock
+  /** For a configuration that is read anew while the server runs. Default: the rules of this one, for ever. */
+  readonly rules?: LiveRules
+  /** Whether the file holds a newer configuration that could not be used. */
+  readonly configurationRefused?: () => boolean
+}
 
 /**
  * The composition root: opens things in order, closes each where it opened it, and hands each room what it may use.
  * Rejects when a part cannot be opened; nothing is left half open.
  */
-export async function buildServer(
-  config: Config,
-  { log, clock = Date.now }: { log: FastifyBaseLogger; clock?: Clock },
-): Promise<FastifyInstance> {
-  const app = newHttpServer(log)
+export async function buildServer(config: Config, circumstances: Circumstances): Promise<FastifyInstance> {
+  const app = newHttpServer(circumstances.log)
   try {
-    await furnish(app, config, log, clock)
+    await furnish(app, config, circumstances)
     await app.ready()
     return app
   } catch (error) {
@@ -37,10 +45,29 @@ export async function buildServer(
   }
 }
 
-async function furnish(app: FastifyInstance, config: Config, log: FastifyBaseLogger, clock: Clock): Promise<void> {
-  const audit = createAudit(log)
+async function furnish(
+  app: FastifyInstance,
+  config: Config,
+  {
+    log,
+    clock = Date.now,
+    rules = liveRules(compileAccess(config)),
+    configurationRefused = () => false,
+  }: Circumstances,
+): Promise<void> {
+  const metrics = createMetrics()
+  metrics.gauge(
+    'postern_configuration_refused',
+    'Whether the file holds a newer configuration that could not be used.',
+    () => Number(configurationRefused()),
+  )
+  if (config.telemetry.metrics.enabled) {
+    const listening = await serveMetrics(config.telemetry.metrics.address, metrics, log)
+    app.addHook('onClose', () => listening.close())
+  }
+  const audit = metrics.counting(createAudit(log))
   const proxies = trustedProxies(config.server.trusted_proxies)
-  const access = compileAccess(config.access_control)
+  const { access } = rules
   const cookies = config.session.cookies
 
   const storage = await openStorage(config.storage, { log })
@@ -80,8 +107,11 @@ async function furnish(app: FastifyInstance, config: Config, log: FastifyBaseLog
       login,
       config,
       log,
-      wantsSecondFactor: access.wants('two_factor'),
-      usersFault: () => users.fault,
+      wantsSecondFactor: () => access.wants('two_factor'),
+      notices: () => [
+        ...(configurationRefused() ? ['configuration'] : []),
+        ...(users.fault === undefined ? [] : ['users-file']),
+      ],
       closing: closing.signal,
     })
     await faces.register(portal, { login, config, clock, log, closing: closing.signal })

@@ -18,9 +18,9 @@ interface Options {
   readonly config: Config
   readonly log: FastifyBaseLogger
   /** Whether any rule wants a second factor. */
-  readonly wantsSecondFactor: boolean
-  /** Why the users file on disk is not in use; undefined when it is. */
-  readonly usersFault: () => string | undefined
+  readonly wantsSecondFactor: () => boolean
+  /** Names of what went wrong in the background, for the status page. */
+  readonly notices: () => readonly string[]
   /** Aborted when the server ends, so that no held answer holds it up. */
   readonly closing: AbortSignal
 }
@@ -64,7 +64,7 @@ const safeRedirectionBody = z.strictObject({ uri: z.string() })
  */
 export async function api(
   app: FastifyInstance,
-  { login, config, log, wantsSecondFactor, usersFault, closing }: Options,
+  { login, config, log, wantsSecondFactor, notices, closing }: Options,
 ): Promise<void> {
   acceptOnlyJson(app)
   const portalOrigin = new Map(config.session.cookies.map(domain => [domain, new URL(domain.authelia_url).origin]))
@@ -87,7 +87,10 @@ export async function api(
     method: ['GET', 'HEAD'],
     url: '/api/health',
     // 200 while the process serves; what went wrong in the background stands beside it.
-    handler: () => (usersFault() === undefined ? { status: 'OK' } : { status: 'OK', notices: ['users-file'] }),
+    handler: () => {
+      const names = notices()
+      return names.length === 0 ? { status: 'OK' } : { status: 'OK', notices: names }
+    },
   })
 
   type Handler = (visit: Visit, request: FastifyRequest, reply: FastifyReply) => unknown
@@ -123,7 +126,7 @@ export async function api(
     '/api/configuration',
     signedIn(() =>
       ok({
-        available_methods: login.secondFactorConfigured && wantsSecondFactor ? ['mobile_push'] : [],
+        available_methods: login.secondFactorConfigured && wantsSecondFactor() ? ['mobile_push'] : [],
         password_change_disabled: true,
         password_reset_disabled: config.authentication_backend.password_reset.custom_url === undefined,
       }),

@@ -1,7 +1,10 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import { compileAccess } from '../access/access.ts'
+import { liveRules } from '../access/live-rules.ts'
 import { SECOND } from '../clock.ts'
 import { loadConfig } from '../config/load.ts'
 import { formatProblem } from '../config/problem.ts'
+import { openReload } from '../config/reload.ts'
 import type { ListenAddress } from '../config/schema.ts'
 import { buildServer } from '../server.ts'
 import { createLog } from '../telemetry/log.ts'
@@ -20,15 +23,27 @@ export async function serve(options: { config: string }): Promise<number> {
   const log = createLog(config.log)
   for (const warning of warnings) log.warn(formatProblem(warning))
   endOnBug(log)
+  const rules = liveRules(compileAccess(config))
+  const reload = openReload({
+    file: options.config,
+    env: process.env,
+    config,
+    log,
+    apply: next => rules.replace(compileAccess(next)),
+  })
+  process.on('SIGHUP', () => void reload.again())
   let app: FastifyInstance
   try {
-    app = await buildServer(config, { log })
+    app = await buildServer(config, { log, rules, configurationRefused: () => reload.refused })
   } catch (error) {
+    await reload.close()
     console.error(`postern: not started: ${error instanceof Error ? error.message : String(error)}`)
     return 1
   }
   const ended = untilSignalled(app, log)
-  return (await listen(app, config.server.address, log)) ? ended : 1
+  const code = (await listen(app, config.server.address, log)) ? await ended : 1
+  await reload.close()
+  return code
 }
 
 /** False when the address cannot be had; the server is closed then. */
@@ -76,8 +91,6 @@ export function untilSignalled(app: FastifyInstance, log: FastifyBaseLogger): Pr
           resolve(0)
         })
     }
-    // A terminal that closes, or a habit from other servers: it must not end a front door.
-    process.on('SIGHUP', () => log.warn('SIGHUP: the configuration is read at start only; restart to use a new one'))
     process.on('SIGTERM', end)
     process.on('SIGINT', end)
   })
