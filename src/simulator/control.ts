@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import type { Enrolments } from './endpoints.ts'
+import type { Passcodes } from './passcodes.ts'
 import { type Policy, type PolicyInput, policySchema } from './policy.ts'
 import { type Scenarios, scenarioSchema } from './scenarios.ts'
 import type { Transactions } from './transactions.ts'
@@ -15,19 +16,31 @@ export function registerControl(
   parts: {
     account: Account
     transactions: Transactions
+    passcodes: Passcodes
     scenarios: Scenarios
     enrolments: Enrolments
     policy: () => Policy
     setPolicy: (change: PolicyInput) => void
   },
 ): void {
-  const { account, transactions, scenarios, enrolments, policy, setPolicy } = parts
+  const { account, transactions, passcodes, scenarios, enrolments, policy, setPolicy } = parts
 
   app.get('/control/pushes', async () => ({ pushes: transactions.pushes() }))
   app.post<{ Params: { id: string } }>('/control/pushes/:id', async (request, reply) => {
     const { answer } = answerSchema.parse(request.body)
     if (transactions.answer(request.params.id, answer)) return { answered: answer }
     return reply.code(409).send({ error: 'This push does not wait for an answer.' })
+  })
+
+  app.post<{ Params: { id: string } }>('/control/devices/:id/passcode', async (request, reply) => {
+    const device = account.byDevice(request.params.id)?.device
+    const passcode = device && passcodes.next(device)
+    if (passcode !== undefined) return { passcode }
+    return reply.code(404).send({ error: 'There is no such device, or it makes no passcodes.' })
+  })
+  app.get<{ Params: { id: string } }>('/control/devices/:id/messages', async (request, reply) => {
+    if (account.byDevice(request.params.id)) return { messages: passcodes.messages(request.params.id) }
+    return reply.code(404).send({ error: 'There is no such device.' })
   })
 
   app.get('/control/scenarios', async () => ({ scenarios: scenarios.list() }))

@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import { type Clock, DAY, type Milliseconds, SECOND } from '../clock.ts'
 import { DuoFailure, invalidParameter, missingParameter } from './failure.ts'
 import { type Parameters, pushDetails } from './parameters.ts'
+import type { Passcodes } from './passcodes.ts'
 import type { Policy } from './policy.ts'
 import type { EndpointName } from './scenarios.ts'
 import type { Status, Transactions } from './transactions.ts'
@@ -58,10 +59,11 @@ const factors = ['auto', 'push', 'passcode', 'sms', 'phone'] as const
 export function makeEndpoints(parts: {
   account: Account
   transactions: Transactions
+  passcodes: Passcodes
   policy: () => Policy
   clock: Clock
 }): Record<EndpointName, Endpoint> & { enrolments: Enrolments } {
-  const { account, transactions, policy, clock } = parts
+  const { account, transactions, passcodes, policy, clock } = parts
   const enrolments = new Map<string, Enrolment>()
   const seconds = () => Math.floor(clock() / SECOND)
 
@@ -82,7 +84,11 @@ export function makeEndpoints(parts: {
     if (user?.status === 'disabled') return { result: 'deny', status_msg: accountDisabled }
     if (user?.status === 'locked out') return { result: 'deny', status_msg: accountLocked.status_msg }
     if (user && isEnrolled(user))
-      return { result: 'auth', status_msg: 'Account is active', devices: user.devices.map(describeDevice) }
+      return {
+        result: 'auth',
+        status_msg: 'Account is active',
+        devices: user.devices.map(device => describeDevice(device, passcodes.unused(device.id))),
+      }
     const { newUser } = policy()
     if (newUser === 'allow') return { result: 'allow', status_msg: 'Allowing unknown user' }
     if (newUser === 'deny') return { result: 'deny', status_msg: notKnown }
@@ -124,8 +130,10 @@ export function makeEndpoints(parts: {
     if (user.status === 'locked out') return transactions.over(accountLocked)
     if (factor === 'passcode') return passcodeGiven(user, passcode)
     const { device, way } = choose(user, wanted ?? 'auto', factor)
-    if (way === 'sms')
+    if (way === 'sms') {
+      passcodes.text(device, policy().smsBatch)
       return transactions.over({ result: 'deny', status: 'sent', status_msg: 'New SMS passcodes sent.' })
+    }
     const { txid, pushId } = transactions.send(user, device, way, request)
     const { answer } = policy()
     if (answer) transactions.answer(pushId, answer === 'allow' ? 'approve' : 'deny')
@@ -133,7 +141,7 @@ export function makeEndpoints(parts: {
   }
 
   function passcodeGiven(user: AccountUser, passcode: string): string {
-    const right = passcode === user.passcode
+    const right = passcodes.take(user, passcode)
     account.record(user, right ? 'success' : 'failure')
     return transactions.over(
       right
@@ -218,7 +226,7 @@ const logo = Buffer.from(
   'base64',
 )
 
-function describeDevice(device: SimulatedDevice) {
+function describeDevice(device: SimulatedDevice, [nextPasscode]: readonly string[]) {
   if (device.type === 'token') return { device: device.id, name: device.name, type: 'token' }
   const number = maskedNumber(device.number)
   return {
@@ -227,6 +235,7 @@ function describeDevice(device: SimulatedDevice) {
     display_name: number === '' ? device.platform : `${device.platform} (${number})`,
     name: device.name,
     number,
+    sms_nextcode: nextPasscode?.charAt(0),
     type: 'phone',
   }
 }

@@ -7,6 +7,8 @@ import { type Clock, type Milliseconds, SECOND } from '../clock.ts'
 import { doubled, singleHeader } from '../http/headers.ts'
 import { registerControl } from './control.ts'
 import type { Enrolments } from './endpoints.ts'
+import type { News } from './news.ts'
+import type { Passcodes } from './passcodes.ts'
 import { PhonePage, PhonesPage, ProblemPage } from './phone-pages.tsx'
 import { phoneScript } from './phone-script.ts'
 import { phoneStyle } from './phone-style.ts'
@@ -36,6 +38,8 @@ const securityHeaders = {
 export function makePhone(parts: {
   account: Account
   transactions: Transactions
+  passcodes: Passcodes
+  news: News
   scenarios: Scenarios
   enrolments: Enrolments
   policy: () => Policy
@@ -43,7 +47,7 @@ export function makePhone(parts: {
   clock: Clock
   hosts: readonly string[]
 }): FastifyInstance {
-  const { account, transactions, policy, clock, hosts } = parts
+  const { account, transactions, news, policy, clock, hosts } = parts
   const app = Fastify({ bodyLimit: BODY_BYTES_AT_MOST, forceCloseConnections: true })
   app.register(formbody, { bodyLimit: 4096 })
 
@@ -65,16 +69,14 @@ export function makePhone(parts: {
   app.get('/phone.js', async (_request, reply) => reply.type('text/javascript; charset=utf-8').send(phoneScript))
 
   app.get('/', async (request, reply) => {
-    await news(request, reply)
+    await held(request, reply)
     return reply
       .type('text/html; charset=utf-8')
-      .send(
-        html(<PhonesPage users={account.users()} pushes={transactions.pushes()} version={transactions.version()} />),
-      )
+      .send(html(<PhonesPage users={account.users()} pushes={transactions.pushes()} version={news.version()} />))
   })
 
   app.get<{ Params: { device: string } }>('/phones/:device', async (request, reply) => {
-    await news(request, reply)
+    await held(request, reply)
     const page = phonePage(request.params.device)
     return page
       ? reply.type('text/html; charset=utf-8').send(html(page))
@@ -107,14 +109,14 @@ export function makePhone(parts: {
         pushes={pushes}
         application={policy().application}
         now={clock()}
-        version={transactions.version()}
+        version={news.version()}
         notice={notice}
       />
     )
   }
 
   /** Holds a page that says which version it has (`?after=`) until there is a newer one. */
-  async function news(request: FastifyRequest, reply: { raw: NodeJS.EventEmitter }) {
+  async function held(request: FastifyRequest, reply: { raw: NodeJS.EventEmitter }) {
     const { after } = newsQuery.parse(request.query)
     if (after === undefined) return
     const left = new AbortController()

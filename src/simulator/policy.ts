@@ -10,6 +10,8 @@ export const policySchema = z.strictObject({
   answer: z.enum(['allow', 'deny']).nullable().default(null),
   /** Whether the final status of a transaction can be fetched once, as at Duo, or again. */
   deliver: z.enum(['once', 'again']).default('once'),
+  /** How many passcodes a text message has. */
+  smsBatch: z.int().min(1).max(10).default(10),
   /** The application's name, as the phone shows it. */
   application: z.string().min(1).max(60).default('Postern'),
   /** Whether the application has a logo. */

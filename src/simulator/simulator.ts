@@ -3,6 +3,8 @@ import type { Clock } from '../clock.ts'
 import { makeApi } from './api.ts'
 import { makeCertificate } from './certificate.ts'
 import { makeEndpoints } from './endpoints.ts'
+import { openNews } from './news.ts'
+import { openPasscodes, type TextMessage } from './passcodes.ts'
 import { makePhone } from './phone.tsx'
 import { type Policy, type PolicyInput, policySchema } from './policy.ts'
 import { openScenarios, type ScenarioInput } from './scenarios.ts'
@@ -37,6 +39,10 @@ export interface Simulator {
   pushes(): readonly Push[]
   /** False when it does not wait for an answer: unknown, answered, or older than a minute. */
   answer(pushId: string, answer: PushAnswer): boolean
+  /** The next passcode that Duo Mobile or a token shows; each is right once. @throws when there is no such device, or it makes none */
+  passcode(deviceId: string): string
+  /** The text messages of a phone, oldest first. Only the passcodes of the newest are good, each once. */
+  messages(deviceId: string): readonly TextMessage[]
   /** Adds a scenario behind those that are set; null clears them. @throws ZodError */
   setScenario(scenario: ScenarioInput | null): void
   /** @throws ZodError */
@@ -56,15 +62,19 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     policy = policySchema.parse({ ...policy, ...change })
   }
   const account = openAccount(options.users)
-  const transactions = openTransactions(account, clock, () => policy.deliver)
+  const news = openNews()
+  const transactions = openTransactions({ account, clock, news, deliver: () => policy.deliver })
+  const passcodes = openPasscodes(clock, news)
   const scenarios = openScenarios()
-  const { enrolments, ...endpoints } = makeEndpoints({ account, transactions, policy: () => policy, clock })
+  const { enrolments, ...endpoints } = makeEndpoints({ account, transactions, passcodes, policy: () => policy, clock })
   const certificate = await makeCertificate(host)
   const { integrationKey, secretKey } = options
   const api = makeApi({ certificate, keys: { integrationKey, secretKey }, endpoints, scenarios, clock })
   const phone = makePhone({
     account,
     transactions,
+    passcodes,
+    news,
     scenarios,
     enrolments,
     policy: () => policy,
@@ -74,6 +84,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   })
   const close = async () => {
     transactions.close()
+    news.close()
     await Promise.all([api.close(), phone.close()])
   }
   try {
@@ -92,6 +103,13 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     ca: certificate.ca,
     pushes: transactions.pushes,
     answer: transactions.answer,
+    passcode(deviceId) {
+      const device = account.byDevice(deviceId)?.device
+      const passcode = device && passcodes.next(device)
+      if (passcode === undefined) throw new Error(`${deviceId} shows no passcodes.`)
+      return passcode
+    },
+    messages: passcodes.messages,
     setScenario: scenario => (scenario === null ? scenarios.clear() : scenarios.add(scenario)),
     setUsers: account.replace,
     setPolicy,

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type Clock, MINUTE, type Milliseconds } from '../clock.ts'
+import type { News } from './news.ts'
 import { type Account, type AccountUser, maskedNumber, type SimulatedDevice } from './users.ts'
 
 /** What auth_status says. */
@@ -104,27 +105,24 @@ export interface Transactions {
   pushes(): readonly Push[]
   /** Ends what is past its deadline. Called at each use, and often while somebody waits. */
   expire(): void
-  /** Resolves when something on a phone has changed since `version`, when `within` has passed, or at once on abort. */
+  /** Resolves as `News.after` does, and ends meanwhile what is past its deadline. */
   change(version: number, within: Milliseconds, signal: AbortSignal): Promise<void>
-  /** Grows with each push and each answer. */
-  version(): number
   close(): void
 }
 
-/** @param deliver whether a final answer can be fetched once, as at Duo, or again */
-export function openTransactions(account: Account, clock: Clock, deliver: () => 'once' | 'again'): Transactions {
+/** @param parts.deliver whether a final answer can be fetched once, as at Duo, or again */
+export function openTransactions(parts: {
+  account: Account
+  clock: Clock
+  news: News
+  deliver: () => 'once' | 'again'
+}): Transactions {
+  const { account, clock, news, deliver } = parts
   const byTxid = new Map<string, Transaction>()
   const txidByPush = new Map<string, string>()
   const pending = new Set<Transaction>()
-  const watchers = new Set<() => void>()
-  let version = 0
   let waiting = 0
   let timer: NodeJS.Timeout | undefined
-
-  function changed() {
-    version++
-    for (const wake of [...watchers]) wake()
-  }
 
   /** Somebody waits: look at the clock now and then, since a test's clock moves without telling. */
   function startWaiting() {
@@ -178,7 +176,7 @@ export function openTransactions(account: Account, clock: Clock, deliver: () => 
     if (owner) account.record(owner, outcome)
     if (push.factor === 'phone' && how === 'approve') tell(transaction, say.answered)
     tell(transaction, status)
-    changed()
+    news.changed()
   }
 
   function expire() {
@@ -242,7 +240,7 @@ export function openTransactions(account: Account, clock: Clock, deliver: () => 
       txidByPush.set(push.id, transaction.txid)
       pending.add(transaction)
       tell(transaction, factor === 'push' ? say.pushed : calling(device))
-      changed()
+      news.changed()
       return { txid: transaction.txid, pushId: push.id }
     },
     over(status) {
@@ -275,28 +273,15 @@ export function openTransactions(account: Account, clock: Clock, deliver: () => 
       return [...byTxid.values()].flatMap(({ push }) => (push ? [push] : []))
     },
     expire,
-    change(since, within, signal) {
+    async change(since, within, signal) {
       expire()
-      if (version !== since || signal.aborted) return Promise.resolve()
-      return new Promise(resolve => {
-        startWaiting()
-        const finish = () => {
-          stopWaiting()
-          clearTimeout(limit)
-          watchers.delete(finish)
-          signal.removeEventListener('abort', finish)
-          resolve()
-        }
-        const limit = setTimeout(finish, within)
-        watchers.add(finish)
-        signal.addEventListener('abort', finish, { once: true })
-      })
+      startWaiting()
+      await news.after(since, within, signal)
+      stopWaiting()
     },
-    version: () => version,
     close() {
       clearInterval(timer)
       for (const { pollers } of byTxid.values()) for (const poller of [...pollers]) poller(say.timedOut)
-      for (const wake of [...watchers]) wake()
     },
   }
   return transactions

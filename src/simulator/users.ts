@@ -21,11 +21,17 @@ const user = z.strictObject({
   status: z.enum(['active', 'bypass', 'disabled', 'locked out']).default('active'),
   /** Left out: enrolled when there is a device. */
   enrolled: z.boolean().optional(),
-  /** The one code that this user's tokens show, always. */
+  /** Always right, as often as it is used: for programs that cannot look at a phone. Null for none. */
   passcode: z
     .string()
     .regex(/^\d{6,8}$/)
+    .nullable()
     .default('123456'),
+  /** Each is right once. */
+  bypassCodes: z
+    .array(z.string().regex(/^\d{6,10}$/))
+    .max(100)
+    .default([]),
   devices: z.array(device).max(100).default([]),
 })
 
@@ -44,7 +50,7 @@ export const usersSchema = z
 export type SimulatedDevice = z.infer<typeof device>
 export type SimulatedUser = z.input<typeof user>
 /** A user with the defaults filled in, Duo's id for it, and what happened to it since. */
-export type AccountUser = z.infer<typeof user> & { readonly id: string; failures: number }
+export type AccountUser = z.infer<typeof user> & { readonly id: string; failures: number; unusedBypassCodes: string[] }
 
 export type UsernameNormalization = 'simple' | 'none'
 
@@ -65,7 +71,12 @@ export interface Account {
 /** @throws ZodError when the users are not what the schema says */
 export function openAccount(initial: readonly SimulatedUser[]): Account {
   let users: AccountUser[] = []
-  const admit = (entry: z.infer<typeof user>): AccountUser => ({ ...entry, id: userId(entry.username), failures: 0 })
+  const admit = (entry: z.infer<typeof user>): AccountUser => ({
+    ...entry,
+    id: userId(entry.username),
+    failures: 0,
+    unusedBypassCodes: [...entry.bypassCodes],
+  })
   const account: Account = {
     users: () => users,
     replace(given) {

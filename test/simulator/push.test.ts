@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { openNews } from '../../src/simulator/news.ts'
 import { openTransactions } from '../../src/simulator/transactions.ts'
 import { openAccount } from '../../src/simulator/users.ts'
 import { client, simulator, users } from './client.ts'
@@ -44,7 +45,7 @@ describe('auth_status', () => {
 
   it('keeps a state for the next poll when its poller leaves', async () => {
     const account = openAccount(users)
-    const transactions = openTransactions(account, Date.now, () => 'once')
+    const transactions = openTransactions({ account, clock: Date.now, news: openNews(), deliver: () => 'once' })
     const alice = account.byName('alice', 'none')
     const [device] = alice?.devices ?? []
     if (!alice || !device) throw new Error('no alice')
