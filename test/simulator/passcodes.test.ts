@@ -22,11 +22,15 @@ async function trying(options: Parameters<typeof simulator>[0] = {}) {
 
 describe(hotp, () => {
   // RFC 4226, appendix D.
-  it.each(
-    ['755224', '287082', '359152', '969429', '338314', '254676', '287922', '162583', '399871', '520489'].entries(),
-  )('gives the passcode of counter %i', (counter, passcode) =>
-    expect(hotp(Buffer.from('12345678901234567890'), counter)).toBe(passcode),
-  )
+  it.each([
+    [0, '755224'],
+    [1, '287082'],
+    [2, '359152'],
+    [3, '969429'],
+    [9, '520489'],
+  ])('gives the passcode of counter %i', (counter, passcode) => {
+    expect(hotp(Buffer.from('12345678901234567890'), counter)).toBe(passcode)
+  })
 })
 
 describe('a passcode', () => {
