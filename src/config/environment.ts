@@ -19,7 +19,7 @@ const kubernetes = /^(?:SERVICE_(?:HOST|PORT(?:_\w+)?)|PORT(?:_\d+_(?:TCP|UDP|SC
 const secret: ReadonlySet<string> = new Set(secretKeys)
 const keys: ReadonlyMap<string, KnownKey> = new Map(
   knownKeys(configSchema)
-    .filter(({ key, expected }) => !key.includes('[]') && !expected.startsWith('a list'))
+    .filter(({ key, expected }) => !/\[\]|\*/.test(key) && !expected.startsWith('a list'))
     .map(known => [variableName(known.key), known]),
 )
 

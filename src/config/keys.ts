@@ -121,7 +121,12 @@ export function either(words: readonly string[]): string {
 export function knownKeys(root: z.ZodType): KnownKey[] {
   const walk = (wrapped: unknown, key: string, needed: boolean): KnownKey[] => {
     const { required } = bare(wrapped)
-    const found = alternatives(wrapped).flatMap(schema => {
+    const all = alternatives(wrapped)
+    // Of one thing or a list of it, as in `query`, only the thing: its keys are the same.
+    const single = all.filter(
+      schema => !(schema instanceof z.ZodArray && all.includes(bare(schema.def.element).schema)),
+    )
+    const found = single.flatMap(schema => {
       if (schema instanceof z.ZodObject)
         return Object.entries(schema.shape).flatMap(([name, value]) =>
           walk(value, key === '' ? name : `${key}.${name}`, needed && required),
@@ -132,7 +137,7 @@ export function knownKeys(root: z.ZodType): KnownKey[] {
           : schema instanceof z.ZodRecord
             ? walk(schema.def.valueType, `${key}.*`, needed && required)
             : []
-      return inside.some(one => one.key.startsWith(`${key}[].`) || one.key.startsWith(`${key}.*.`)) ? inside : []
+      return inside.some(one => one.key.startsWith(`${key}[].`) || one.key.startsWith(`${key}.*`)) ? inside : []
     })
     return found.length > 0 ? found : [{ key, expected: expectationOf(wrapped), required: needed && required }]
   }

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { RE2JS } from 're2js'
 import { z } from 'zod'
 import { DAY, type Milliseconds } from '../clock.ts'
 import { parseDuration } from './duration.ts'
@@ -91,6 +92,73 @@ function trustedProxyFault(entry: string): string | undefined {
   return prefix < narrowest
     ? `${proxyWords}; this range would trust everybody: name the addresses of your proxies only`
     : undefined
+}
+
+const networkWords = 'an address or range such as 10.1.2.3 or 10.0.0.0/8'
+
+/** An address or a CIDR. Bits behind the prefix are allowed, as in Authelia. */
+export function isNetwork(text: string): boolean {
+  const [, ip = '', digits] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(text) ?? []
+  const family = isIP(ip)
+  return family !== 0 && (digits === undefined || Number(digits) <= (family === 4 ? 32 : 128))
+}
+
+export const network = z.string().refine(isNetwork).meta({ expected: networkWords })
+
+/** In a rule: a name of `definitions.network` too. Whether there is such a one is told by checks/access-rules.ts. */
+export const networkOrName = z
+  .string()
+  .min(1)
+  .meta({ expected: `${networkWords}, or a name of definitions.network` })
+
+/** As Authelia's, which proxies and applications know: of WebDAV's those that are in use. */
+const methods: ReadonlySet<string> = new Set(
+  'GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK'.split(' '),
+)
+
+export const method = z
+  .string()
+  .transform(text => text.toUpperCase())
+  .refine(text => methods.has(text))
+  .meta({ expected: 'a method such as GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS or PROPFIND' })
+
+export const subject = z
+  .string()
+  .superRefine((text, context) => {
+    const wrong = subjectFault(text)
+    if (wrong !== undefined) context.addIssue({ code: 'custom', message: wrong })
+  })
+  .meta({ expected: 'user:NAME or group:NAME' })
+
+function subjectFault(text: string): string | undefined {
+  if (/^oauth2:/.test(text))
+    return 'user:NAME or group:NAME; Postern is no OpenID Connect provider and knows no clients'
+  return /^(?:user|group):./s.test(text) ? undefined : 'user:NAME or group:NAME'
+}
+
+const PATTERN_CHARACTERS_AT_MOST = 1000
+const patternWords = 'a regular expression in the syntax of RE2'
+
+/** RE2 takes linear time, but in the length of the expression too, and a counted repetition multiplies it: both are bounded. */
+export const pattern = z
+  .string()
+  .superRefine((text, context) => {
+    const wrong = patternFault(text)
+    if (wrong !== undefined) context.addIssue({ code: 'custom', message: wrong })
+  })
+  .meta({ expected: patternWords })
+
+/** What was expected in place of this expression; undefined where it is fine. */
+export function patternFault(text: string): string | undefined {
+  if (text === '') return `${patternWords}, not an empty one, which would match everything`
+  if (text.length > PATTERN_CHARACTERS_AT_MOST)
+    return `${patternWords}, of at most ${PATTERN_CHARACTERS_AT_MOST} characters`
+  try {
+    RE2JS.compile(text)
+    return undefined
+  } catch (error) {
+    return `${patternWords} (${error instanceof Error ? error.message : String(error)})`
+  }
 }
 
 const cookieNameWords = 'a cookie name: letters, digits, - and _, at most 64 characters, not beginning with __Host-'

@@ -1,16 +1,22 @@
 import { z } from 'zod'
-import { MINUTE, type Milliseconds } from '../clock.ts'
+import { MINUTE, type Milliseconds, SECOND } from '../clock.ts'
 import {
   address,
   cookieName,
   duration,
   filePath,
+  method,
   metricsAddress,
   name,
+  network,
+  networkOrName,
   oneOrMany,
+  pattern,
+  subject,
   trustedProxy,
   webUrl,
 } from './notations.ts'
+import { proxyUrl } from './proxy-url.ts'
 
 export type { ListenAddress } from './notations.ts'
 
@@ -23,10 +29,13 @@ export const secretKeys = [
   'storage.encryption_key',
   'duo_api.integration_key',
   'duo_api.secret_key',
+  'duo_api.proxy',
 ] as const
 
 export const policies = ['bypass', 'one_factor', 'two_factor', 'deny'] as const
 export type Policy = (typeof policies)[number]
+
+export const duoFactors = ['push', 'phone', 'sms', 'passcode'] as const
 
 const sameSite = z.enum(['lax', 'strict', 'none'])
 const rememberMe = z
@@ -87,9 +96,39 @@ export interface CookieDomain {
   readonly remember_me: Milliseconds | null
 }
 
+export const queryOperators = ['present', 'absent', 'equal', 'not equal', 'pattern', 'not pattern'] as const
+
+/** Which of operator and value go together is told by checks/access-rules.ts. */
+const queryCondition = z.strictObject({
+  operator: z.enum(queryOperators).optional(),
+  key: name,
+  value: z.string().optional(),
+})
+
+const factors = ['duo'] as const
+export type Factor = (typeof factors)[number]
+
+// An empty list is refused: it would be a criterion that is not there, and the rule would decide about more than it says.
 const rule = z.strictObject({
-  domain: oneOrMany(name).meta({ expected: 'a host such as app.example.com or *.example.com, or a list of them' }),
+  domain: oneOrMany(name)
+    .meta({ expected: 'a host such as app.example.com or *.example.com, or a list of them' })
+    .optional(),
+  domain_regex: oneOrMany(pattern).meta({ expected: 'a regular expression, or a list of them' }).optional(),
   policy: z.enum(policies),
+  /** One of these, each of which wants all of its own. */
+  subject: oneOrMany(oneOrMany(subject))
+    .meta({ expected: 'user:NAME or group:NAME, or a list of them or of lists of them' })
+    .optional(),
+  networks: oneOrMany(networkOrName)
+    .meta({ expected: 'an address, a range, a name of definitions.network, or a list of them' })
+    .optional(),
+  methods: oneOrMany(method).meta({ expected: 'a method such as GET, or a list of them' }).optional(),
+  resources: oneOrMany(pattern).meta({ expected: 'a regular expression, or a list of them' }).optional(),
+  /** One of these, each of which wants all of its own. */
+  query: oneOrMany(oneOrMany(queryCondition)).optional(),
+  /** Of the proof that the policy wants. */
+  max_age: duration.optional(),
+  factors: oneOrMany(z.enum(factors)).meta({ expected: 'duo' }).optional(),
 })
 
 export const configSchema = z.strictObject({
@@ -147,8 +186,14 @@ export const configSchema = z.strictObject({
     encryption_key: z.string().min(20).meta({ expected: 'a random text' }),
     local: z.strictObject({ path: filePath }),
   }),
+  definitions: z.strictObject({ network: z.record(z.string(), oneOrMany(network)).default({}) }).prefault({}),
   access_control: z
-    .strictObject({ default_policy: z.enum(policies).default('deny'), rules: z.array(rule).default([]) })
+    .strictObject({
+      default_policy: z.enum(policies).default('deny'),
+      /** The older place of definitions.network. */
+      networks: z.array(z.strictObject({ name, networks: oneOrMany(network) })).optional(),
+      rules: z.array(rule).default([]),
+    })
     .prefault({}),
   duo_api: z
     .strictObject({
@@ -161,6 +206,43 @@ export const configSchema = z.strictObject({
       enable_self_enrollment: z.boolean().default(false),
       /** PEM file to trust instead of Duo's pinned roots. */
       ca_file: filePath.optional(),
+      /** For one answer of Duo's. At least ten seconds for a factor, and Duo's own minute more for a poll. */
+      timeout: duration
+        .refine(timeout => timeout >= SECOND && timeout <= 15 * SECOND)
+        .meta({ expected: 'a duration from 1s to 15s' })
+        .default(5 * SECOND),
+      /** May hold a password. */
+      proxy: proxyUrl.optional(),
+      /** Which of the ways that Duo offers a person may be used. */
+      factors: z
+        .array(z.enum(duoFactors))
+        .min(1)
+        .default([...duoFactors]),
+      verified_push: z.boolean().default(true),
+      matching_code: z.boolean().default(false),
+      /** Whether the sign-in itself sends the push, in the way that was used last. */
+      autopush: z.boolean().default(false),
+      failmode: z.enum(['secure', 'safe']).default('secure'),
+      /** The name that Duo is asked for. */
+      username: z
+        .string()
+        .regex(/^[^{}\p{Cc}]*(?:\{(?:username|email)\}[^{}\p{Cc}]*)+$/u)
+        .meta({ expected: 'a text with {username} or {email}, such as {username}@example.com' })
+        .default('{username}'),
+      /** The word that the phone shows before *request*. */
+      type: name.max(40).default('Login'),
+      remembered_devices: z.boolean().default(false),
+      guard: z
+        .strictObject({
+          first_pause: duration.default(30 * SECOND),
+          longest_pause: duration.default(15 * MINUTE),
+          fraud_lock: duration.default(60 * MINUTE),
+          find_time: duration.default(10 * MINUTE),
+          pushes_per_user: z.int().min(1).max(10_000).default(10),
+          pushes_per_address: z.int().min(1).max(100_000).default(100),
+          pushes_in_all: z.int().min(1).max(1_000_000).default(1000),
+        })
+        .prefault({}),
     })
     // As in Authelia: a section without any of the three is one that is switched off.
     .transform(duo => ({

@@ -108,8 +108,10 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
     const who = found instanceof StoreDown || found.state === 'anonymous' ? undefined : personOf(found.session, domain)
     if (who !== undefined) sessions.touch(who.session)
     const subject = who === undefined ? null : who.person
-    const decision = access.decide(subject, { host: asked.url.host, path: asked.url.path, method: asked.method })
-    const said = verdict(decision.policy, who?.session.level ?? 0)
+    const { host, target } = asked.url
+    const ip = clientOf(question.request.raw, proxies).address
+    const decision = access.decide(subject, { host, target, method: asked.method, ip })
+    const said = verdict(decision, who?.session ?? null, options.clock())
     if (said === 'allowed') return allow(question, who?.person)
     if (found instanceof StoreDown) {
       occasionally('store-down', (ref, count) =>

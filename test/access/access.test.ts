@@ -1,14 +1,17 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { compileAccess, type Level, verdict } from '../../src/access/access.ts'
+import { compileAccess, type Decision, type Proof, verdict } from '../../src/access/access.ts'
 import { type Config, type Policy, policies } from '../../src/config/schema.ts'
 
 type Rules = Config['access_control']
 
-const decide = (rules: Rules, host: string) => compileAccess(rules).decide(null, { host, path: '/', method: 'GET' })
+const compile = (rules: Rules) => compileAccess({ access_control: rules, definitions: { network: {} } })
+const asked = (host: string) => ({ host, target: '/', method: 'GET', ip: undefined })
+const decide = (rules: Rules, host: string) => compile(rules).decide(null, asked(host))
 
 const deny = (...list: [domain: string | string[], policy: Policy][]): Rules => ({
   default_policy: 'deny',
+
   rules: list.map(([domain, policy]) => ({ domain: [domain].flat(), policy })),
 })
 
@@ -51,12 +54,12 @@ describe(compileAccess, () => {
 
   it('says which rule decided, and why', () => {
     const rules = deny([['x.example.com', '*.Example.com'], 'two_factor'])
-    expect(decide(rules, 'a.example.com')).toEqual({
+    expect(decide(rules, 'a.example.com')).toMatchObject({
       policy: 'two_factor',
       rule: 1,
       why: 'rule 1 (*.example.com) says two_factor',
     })
-    expect(decide(rules, 'example.com')).toEqual({
+    expect(decide(rules, 'example.com')).toMatchObject({
       policy: 'deny',
       rule: null,
       why: 'no rule matches, the default is deny',
@@ -65,7 +68,10 @@ describe(compileAccess, () => {
 
   it('takes the default policy where there is no rule', () => {
     for (const policy of policies)
-      expect(decide({ default_policy: policy, rules: [] }, 'a.example.com')).toMatchObject({ policy, rule: null })
+      expect(decide({ default_policy: policy, rules: [] }, 'a.example.com')).toMatchObject({
+        policy,
+        rule: null,
+      })
   })
 
   it('row 40: a narrow deny before a wide bypass holds, whatever the spelling of the rule', () => {
@@ -79,11 +85,11 @@ describe(compileAccess, () => {
       [['b.example.com', '*.x.com'], 'deny'],
       [['A.example.com', 'b.example.com', '{user}.y.com'], 'bypass'],
     )
-    expect(compileAccess(rules).namedHosts).toEqual(['b.example.com', 'a.example.com'])
+    expect(compile(rules).namedHosts).toEqual(['b.example.com', 'a.example.com'])
   })
 
   it('knows which policies are wanted, the default included', () => {
-    const access = compileAccess(deny(['a.example.com', 'one_factor']))
+    const access = compile(deny(['a.example.com', 'one_factor']))
     expect(policies.filter(policy => access.wants(policy))).toEqual(['one_factor', 'deny'])
   })
 
@@ -95,7 +101,11 @@ describe(compileAccess, () => {
       domain: fc.array(domain, { minLength: 1, maxLength: 3 }),
       policy: fc.constantFrom(...policies),
     })
-    const rules = fc.record({ default_policy: fc.constantFrom(...policies), rules: fc.array(rule, { maxLength: 12 }) })
+    const rules = fc.record({
+      default_policy: fc.constantFrom(...policies),
+
+      rules: fc.array(rule, { maxLength: 12 }),
+    })
     fc.assert(
       fc.property(rules, host, (config, asked) => {
         const host = asked.toLowerCase()
@@ -112,9 +122,9 @@ describe(compileAccess, () => {
       policy: 'bypass' as const,
     }))
     const mine = { domain: ['*.mine.example.com'], policy: 'one_factor' as const }
-    const object = { host: 'a.b.mine.example.com', path: '/', method: 'GET' }
-    const few = compileAccess({ default_policy: 'deny', rules: [mine] })
-    const many = compileAccess({ default_policy: 'deny', rules: [...other, mine] })
+    const object = asked('a.b.mine.example.com')
+    const few = compile({ default_policy: 'deny', rules: [mine] })
+    const many = compile({ default_policy: 'deny', rules: [...other, mine] })
     expect(many.decide(null, object)).toMatchObject({ policy: 'one_factor', rule: 10_001 })
     const time = (access: typeof few) => {
       const start = process.hrtime.bigint()
@@ -131,7 +141,7 @@ describe(compileAccess, () => {
 /** The rules as the documentation tells them, with no index. */
 function walk({ default_policy, rules }: Rules, host: string) {
   const at = rules.findIndex(({ domain: domains }) =>
-    domains.some(domain => {
+    (domains ?? []).some(domain => {
       const rule = domain.toLowerCase()
       return rule.startsWith('*.') ? host.endsWith(rule.slice(1)) && host.length > rule.length - 1 : host === rule
     }),
@@ -140,13 +150,62 @@ function walk({ default_policy, rules }: Rules, host: string) {
   return rule === undefined ? { policy: default_policy, rule: null } : { policy: rule.policy, rule: at + 1 }
 }
 
+const decision = (over: Partial<Decision>): Decision => ({
+  policy: 'deny',
+  rule: 1,
+  why: '',
+  maxAge: null,
+  factors: [],
+  bySubject: false,
+  unclear: false,
+  ...over,
+})
+
+const SECOND_FACTOR_AT = 2_000
+const proofs: Record<'nobody' | 'password' | 'duo' | 'let pass', Proof | null> = {
+  nobody: null,
+  password: { level: 1, passwordAt: 1_000, secondFactor: null },
+  duo: { level: 2, passwordAt: 1_000, secondFactor: { how: 'push', at: SECOND_FACTOR_AT } },
+  'let pass': { level: 2, passwordAt: 1_000, secondFactor: { how: 'duo-allow', at: SECOND_FACTOR_AT } },
+}
+
 describe(verdict, () => {
   it.each([
     ['bypass', ['allowed', 'allowed', 'allowed']],
-    ['one_factor', ['log-in', 'allowed', 'allowed']],
-    ['two_factor', ['log-in', 'log-in', 'allowed']],
+    ['one_factor', ['password', 'allowed', 'allowed']],
+    ['two_factor', ['password', 'second-factor', 'allowed']],
     ['deny', ['forbidden', 'forbidden', 'forbidden']],
-  ] as const)('%s at levels 0, 1 and 2: %j', (policy, expected) => {
-    expect(([0, 1, 2] satisfies Level[]).map(level => verdict(policy, level))).toEqual(expected)
+  ] as const)('%s for nobody, with the password, with Duo: %j', (policy, expected) => {
+    const said = [proofs.nobody, proofs.password, proofs.duo].map(proof => verdict(decision({ policy }), proof, 3_000))
+    expect(said).toEqual(expected)
+  })
+
+  it('lets an anonymous visitor sign in where a deny is for certain people: it may be for somebody else', () => {
+    const denied = decision({ policy: 'deny', bySubject: true })
+    expect(verdict(denied, null, 0)).toBe('password')
+    expect(verdict(denied, proofs.duo, 0)).toBe('forbidden')
+  })
+
+  it.each<[Policy, keyof typeof proofs, number, string, string]>([
+    ['one_factor', 'password', 1_000, 'password', 'the password is old'],
+    ['one_factor', 'duo', SECOND_FACTOR_AT, 'password', 'the later of the two proofs is old'],
+    ['two_factor', 'duo', SECOND_FACTOR_AT, 'second-factor', 'the second factor is old'],
+  ])('max_age on %s: after %s, at %i + max_age, asks for the %s: %s', (policy, who, at, asksFor) => {
+    const aged = decision({ policy, maxAge: 500 })
+    expect(verdict(aged, proofs[who], at + 499)).toBe('allowed')
+    expect(verdict(aged, proofs[who], at + 500)).toBe(asksFor)
+  })
+
+  it('max_age on two_factor asks for the second factor alone, however old the password is', () => {
+    const aged = decision({ policy: 'two_factor', maxAge: 10 })
+    expect(verdict(aged, proofs.duo, SECOND_FACTOR_AT + 9)).toBe('allowed')
+    expect(verdict(aged, { level: 2, passwordAt: 1_000, secondFactor: null }, 1_001)).toBe('second-factor')
+  })
+
+  it('factors: who was let pass without a factor has to give one', () => {
+    const wanting = decision({ policy: 'two_factor', factors: ['duo'] })
+    expect(verdict(wanting, proofs.duo, 3_000)).toBe('allowed')
+    expect(verdict(wanting, proofs['let pass'], 3_000)).toBe('second-factor')
+    expect(verdict(decision({ policy: 'two_factor' }), proofs['let pass'], 3_000)).toBe('allowed')
   })
 })

@@ -91,7 +91,7 @@ export async function house(
   await app.register(gate, {
     sessions: { find, touch: ({ username }) => void at.touched.push(username) },
     users: { find: username => at.people.get(username) },
-    access: compileAccess(rules),
+    access: compileAccess({ access_control: rules, definitions: { network: {} } }),
     cookies: config.session.cookies,
     proxies: trustedProxies(over.trusted ?? ['127.0.0.0/8']),
     clock: () => at.now,
