@@ -8,7 +8,7 @@ import { parseDocument } from './document.ts'
 import { withEnvironment } from './environment.ts'
 import { inOrder, type Problem } from './problem.ts'
 import { readBounded, UnreadableFile } from './read.ts'
-import { type Config, configSchema, secretKeys } from './schema.ts'
+import { type Config, configSchema, hiddenKeys } from './schema.ts'
 import { schemaProblems, valueAt } from './schema-problems.ts'
 
 const SIZE_LIMIT_BYTES = 1024 * 1024
@@ -52,7 +52,7 @@ export async function loadConfig(file: string, env: NodeJS.ProcessEnv): Promise<
     ...own.problems,
     ...overlaid.problems,
     ...report.problems,
-    ...(checked.success ? [] : schemaProblems(checked.error, configSchema, document, secretKeys)).filter(
+    ...(checked.success ? [] : schemaProblems(checked.error, configSchema, document, hiddenKeys)).filter(
       ({ key }) => !(unusable.has(key) && valueAt(document.value, key.split('.')) === undefined),
     ),
   ])

@@ -213,6 +213,13 @@ export const configSchema = z.strictObject({
         .default(5 * SECOND),
       /** May hold a password. */
       proxy: proxyUrl.optional(),
+      /** For one answer of Duo's. At least ten seconds for a factor, and Duo's own minute more for a poll. */
+      timeout: duration
+        .refine(timeout => timeout >= SECOND && timeout <= 15 * SECOND)
+        .meta({ expected: 'a duration from 1s to 15s' })
+        .default(5 * SECOND),
+      /** May hold a password. */
+      proxy: proxyUrl.optional(),
       /** Which of the ways that Duo offers a person may be used. */
       factors: z
         .array(z.enum(duoFactors))
