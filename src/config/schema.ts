@@ -29,8 +29,10 @@ export const secretKeys = [
   'storage.encryption_key',
   'duo_api.integration_key',
   'duo_api.secret_key',
-  'duo_api.proxy',
 ] as const
+
+/** Keys whose value no message may show: the secrets, and what may hold one. */
+export const hiddenKeys = [...secretKeys, 'duo_api.proxy'] as const
 
 export const policies = ['bypass', 'one_factor', 'two_factor', 'deny'] as const
 export type Policy = (typeof policies)[number]
@@ -206,13 +208,6 @@ export const configSchema = z.strictObject({
       enable_self_enrollment: z.boolean().default(false),
       /** PEM file to trust instead of Duo's pinned roots. */
       ca_file: filePath.optional(),
-      /** For one answer of Duo's. At least ten seconds for a factor, and Duo's own minute more for a poll. */
-      timeout: duration
-        .refine(timeout => timeout >= SECOND && timeout <= 15 * SECOND)
-        .meta({ expected: 'a duration from 1s to 15s' })
-        .default(5 * SECOND),
-      /** May hold a password. */
-      proxy: proxyUrl.optional(),
       /** For one answer of Duo's. At least ten seconds for a factor, and Duo's own minute more for a poll. */
       timeout: duration
         .refine(timeout => timeout >= SECOND && timeout <= 15 * SECOND)
