@@ -4,7 +4,7 @@ import { type LiveRules, liveRules } from './access/live-rules.ts'
 import { api } from './api/api.ts'
 import { type Clock, SECOND } from './clock.ts'
 import type { Config } from './config/schema.ts'
-import { openDuo } from './duo/duo.ts'
+import { openDuo } from './duo/open-duo.ts'
 import { gate } from './gate/gate.ts'
 import { trustedProxies } from './http/client-address.ts'
 import { HEADER_LINES_AT_MOST } from './http/headers.ts'
@@ -85,7 +85,7 @@ async function furnish(
   const duo =
     config.duo_api === undefined || config.duo_api.disable
       ? null
-      : await openDuo({ config: config.duo_api, storage, clock, log, audit })
+      : await openDuo({ config: config.duo_api, storage, clock, log, audit, regulated: users })
   if (duo !== null) app.addHook('onClose', () => duo.close())
 
   // Answers that are held (a page that waits for the phone) must not hold up the end, nor the connections that they leave idle.

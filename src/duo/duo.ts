@@ -1,19 +1,6 @@
-import { X509Certificate } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import type { FastifyBaseLogger } from 'fastify'
-import { type Clock, type Milliseconds, SECOND } from '../clock.ts'
-import type { Config } from '../config/schema.ts'
-import { problems, type Reason } from '../problems/problems.ts'
-import type { Storage } from '../storage/storage.ts'
-import type { Audit } from '../telemetry/audit.ts'
-import { duoClient, parseApiHost } from './client.ts'
-import { pausedUntil, readGuard } from './guard.ts'
-import { keptDevices } from './kept-devices.ts'
-import { offerFrom, troubleFrom } from './offer.ts'
+import type { Milliseconds } from '../clock.ts'
+import type { Reason } from '../problems/problems.ts'
 import type { PushState } from './push.ts'
-import { openPushes } from './pushes.ts'
-import { newestRefusal, refusalsSeen } from './refusals.ts'
-import { isPlain } from './text.ts'
 
 export interface Device {
   readonly id: string
@@ -22,21 +9,58 @@ export interface Device {
   /** Masked by Duo, may be empty. */
   readonly number: string
   readonly capabilities: readonly string[]
+  /** First character of the next passcode of the last SMS; null where none is unused. */
+  readonly nextCode: string | null
+}
+
+/** One way to prove who one is: a factor, and the device where it needs one. A passcode is of an app, a token, an SMS or an administrator. */
+export type Way = { readonly kind: 'push' | 'phone' | 'sms'; readonly device: string } | { readonly kind: 'passcode' }
+/** A way that rings: its answer comes later, from the phone. */
+export interface RingingWay {
+  readonly kind: 'push' | 'phone'
+  readonly device: string
 }
 
 /** What a person may do now, by Duo's preauth. */
 export type Offer =
-  | { readonly kind: 'choose'; readonly devices: readonly Device[]; readonly preferred: string | null }
+  | {
+      readonly kind: 'choose'
+      /** What preauth offers and `duo_api.factors` allows; never empty. By device in Duo's order, the passcode last. */
+      readonly ways: readonly Way[]
+      /** Those that a way names. */
+      readonly devices: readonly Device[]
+      /** One of `ways`: the one used last, or the only push. */
+      readonly preferred: Way | null
+      /** The device that was used last is gone from Duo, and forgotten now: say so. Told once. Its name, which may be empty. */
+      readonly forgotten: string | null
+    }
   /** Duo lets the person pass without a factor. */
   | { readonly kind: 'allow'; readonly said: string }
+  /**
+   * Duo cannot be asked, and `duo_api.failmode: safe` lets people pass then: raise as for `allow`, with `how: 'failmode'`, and audit
+   * `duo.failmode`. Where the rule wants a factor of Duo's, show `trouble` instead.
+   */
+  | { readonly kind: 'failmode'; readonly trouble: DuoTrouble }
   | { readonly kind: 'deny'; readonly reason: 'duo-locked' | 'duo-disabled'; readonly said: string }
   | { readonly kind: 'enroll'; readonly portalUrl: string | null; readonly said: string }
   | {
       readonly kind: 'no-device'
-      readonly reason: 'duo-no-user' | 'duo-no-device' | 'duo-not-activated'
+      readonly reason: NoDeviceReason
       readonly device: string | null
+      /** Whether a passcode may be tried all the same: a bypass code of an administrator works without a device. */
+      readonly passcode: boolean
     }
   | DuoTrouble
+
+export type NoDeviceReason =
+  | 'duo-no-user'
+  | 'duo-no-device'
+  | 'duo-not-activated'
+  /** Duo offers ways, and `duo_api.factors` allows none of them. */
+  | 'duo-factors'
+  /** `duo_api.username` makes no name of this person, or one that is somebody else's too: Duo was not asked. */
+  | 'duo-name-empty'
+  | 'duo-name-shared'
 
 /** Duo cannot help now (`unavailable`), or refuses this server (`misconfigured`). */
 export interface DuoTrouble {
@@ -48,22 +72,37 @@ export interface DuoTrouble {
   readonly clockOffsetSeconds?: number
 }
 
+/** Whose factor it is, and which session may claim it. */
+export interface Owner {
+  readonly sessionKey: string
+  readonly username: string
+  readonly displayName: string
+  /** For a `duo_api.username` with `{email}`. */
+  readonly email: string | undefined
+}
+
 /** What the phone shows, and the waiting page beside it. */
 export interface RequestFacts {
   /** Host that the visitor wants; null when the portal itself was opened. */
   readonly site: string | null
+  /** Path that the visitor wants there; anything from a `?` on is dropped. */
+  readonly path: string | null
   readonly ip: string | undefined
   /** `Firefox on Linux`. */
   readonly browser: string
   readonly at: Milliseconds
 }
 
-/** One push as anybody may see it who owns its session. Never a txid. */
+/** One transaction as anybody may see it who owns its session. Never a txid. */
 export interface PushView {
   readonly id: string
   /** Grows with each change. */
   readonly seq: number
   readonly state: PushState
+  /** `passcode`: only ever allowed or claimed, without a device. */
+  readonly factor: 'push' | 'phone' | 'passcode'
+  /** Shown large while it waits. `verified`: typed on the phone, Duo checks it. `matching`: the phone shows it too; advice, no proof. */
+  readonly code: { readonly kind: 'verified' | 'matching'; readonly digits: string } | null
   readonly device: { readonly id: string; readonly name: string }
   readonly facts: RequestFacts
   readonly startedAt: Milliseconds
@@ -71,6 +110,16 @@ export interface PushView {
   readonly deadline: Milliseconds
   /** Duo's words, bounded, without control characters. */
   readonly said: string
+  /** Why it failed, where that has a name: `duo-locked` when Duo locked the person out. */
+  readonly reason: Reason | null
+}
+
+/** An approval that was taken: what raises the level. */
+export interface Claimed {
+  /** `duo-allow`: Duo let the person pass without the factor that was asked for. */
+  readonly how: 'push' | 'phone' | 'passcode' | 'duo-allow'
+  readonly said: string
+  readonly push: PushView
 }
 
 /** Somebody who knew the password asked, and the phone said no. */
@@ -80,35 +129,71 @@ export interface Refusal {
   readonly facts: RequestFacts
 }
 
+/** Why nothing was sent or tried. */
+export type Held =
+  /** `denied`: after a denial, or while an earlier one may still ring; `fraud`: the lock after a fraud report; `budget`: too many in a while. */
+  | { readonly outcome: 'paused'; readonly until: Milliseconds; readonly why: 'denied' | 'fraud' | 'budget' }
+  /** Too many wrong passcodes, or passwords. */
+  | { readonly outcome: 'banned'; readonly until: Milliseconds }
+  /** The device is none of those that preauth listed for this way. */
+  | { readonly outcome: 'unknown-device' }
+  /** Duo lets the person pass, refuses, cannot be asked, or offers other ways than this one; without a way given: none is preferred. */
+  | { readonly outcome: 'offer'; readonly offer: Offer }
+
 export type StartOutcome =
   | { readonly outcome: 'started' | 'joined'; readonly push: PushView }
   /** Another session of this person holds a push that still waits. */
   | { readonly outcome: 'busy'; readonly until: Milliseconds; readonly facts: RequestFacts }
-  /** A pause after a denial, or the lock after a fraud report. */
-  | { readonly outcome: 'paused'; readonly until: Milliseconds }
-  /** The device is none of those that preauth listed. */
-  | { readonly outcome: 'unknown-device' }
-  /** Nothing was sent: Duo lets the person pass, refuses, or lists several devices and none is kept. */
-  | { readonly outcome: 'offer'; readonly offer: Offer }
+  | Held
+
+export type PasscodeOutcome =
+  /** `claim` takes it, once. */
+  | { readonly outcome: 'accepted'; readonly push: PushView }
+  /** Duo's words, and how many tries are left before a ban; null where regulation is off. */
+  | { readonly outcome: 'wrong'; readonly said: string; readonly triesLeft: number | null }
+  /** Duo has locked the person out. */
+  | { readonly outcome: 'locked'; readonly said: string }
+  /** No passcode can look like this: neither sent nor counted. */
+  | { readonly outcome: 'malformed' }
+  | Held
+
+export type SmsOutcome =
+  /** `nextCode`: with which character the passcode begins; null where Duo does not say. */
+  | { readonly outcome: 'sent'; readonly said: string; readonly nextCode: string | null }
+  | { readonly outcome: 'cool-down'; readonly until: Milliseconds }
+  | { readonly outcome: 'refused'; readonly said: string }
+  | Held
+
+/** A browser that Duo's *remembered devices* lets pass for a while. */
+export interface RememberedBrowser {
+  readonly id: string
+  /** `Firefox on Linux`. */
+  readonly browser: string
+  readonly since: Milliseconds
+}
 
 export interface Duo {
-  /** Asks preauth. Only after a right password. */
-  offer(username: string, ip: string | undefined): Promise<Offer>
   /**
-   * Asks preauth, then sends one push and returns; the process follows it under a lease. A session whose push still waits joins it.
-   * @param device undefined: the kept one, or the only one
+   * Asks preauth. Only after a right password.
+   * @param remembered the value that `remember` gave this browser, if it brings one; anybody else's is ignored
    */
-  start(
-    owner: { sessionKey: string; username: string; displayName: string },
-    device: string | undefined,
-    facts: RequestFacts,
-  ): Promise<StartOutcome>
+  offer(owner: Owner, facts: RequestFacts, remembered?: string): Promise<Offer>
+  /**
+   * Asks preauth, then sends one push or makes one call and returns; the process follows it under a lease. A session whose push still
+   * waits joins it.
+   * @param way undefined: the preferred one, where it rings
+   */
+  start(owner: Owner, way: RingingWay | undefined, facts: RequestFacts, remembered?: string): Promise<StartOutcome>
+  /** Tries a passcode. Counted for the person, over all sessions, before Duo is asked; Duo counts by itself too. */
+  passcode(owner: Owner, passcode: string, facts: RequestFacts): Promise<PasscodeOutcome>
+  /** Lets Duo send new passcodes by SMS; they are entered by `passcode`. */
+  sms(owner: Owner, device: string, facts: RequestFacts): Promise<SmsOutcome>
   /** The newest push of this session. */
   newest(sessionKey: string): Promise<PushView | null>
   /** Resolves when the newest push of this session has moved past `seq`, is over, or `within` has passed. */
   change(sessionKey: string, seq: number, within: Milliseconds, signal: AbortSignal): Promise<PushView | null>
-  /** Takes an approval, once: of many that try, one gets true. False unless the newest push of this session is allowed and unclaimed. */
-  claim(sessionKey: string): Promise<boolean>
+  /** Takes an approval, once: of many that try, one gets it. Null unless the newest push of this session is allowed and unclaimed. */
+  claim(sessionKey: string): Promise<Claimed | null>
   /** The push of this session counts no more, whatever the phone says. Also at logout. */
   cancel(sessionKey: string): Promise<void>
   /** Until when no push of this person may go out: after a denial, or a fraud report. Null: one may. */
@@ -116,152 +201,42 @@ export interface Duo {
   /** The newest push that this person's phone denied or reported, until it was marked as seen. */
   refusal(username: string): Promise<Refusal | null>
   refusalsSeen(username: string): Promise<void>
-  keptDevice(username: string): Promise<{ device: string; method: 'push' } | null>
-  /** False: preauth does not list this device with push. */
-  keepDevice(username: string, device: string, ip: string | undefined): Promise<boolean>
+  /** The way that this person used or chose last. */
+  keptWay(username: string): Promise<Way | null>
+  /** False: preauth does not offer this way. */
+  keepWay(owner: Owner, way: Way, facts: RequestFacts): Promise<boolean>
+  /**
+   * After a claim: the value of a cookie that lets this browser pass for as long as Duo's policy says. Null: Duo gave none, or
+   * `duo_api.remembered_devices` is off. Of one claim, once.
+   */
+  remember(claimed: Claimed): Promise<string | null>
+  rememberedBrowsers(username: string): Promise<readonly RememberedBrowser[]>
+  /** @param id undefined: all of this person's */
+  forgetRemembered(username: string, id?: string): Promise<void>
   /** Called when a phone reports fraud: login/ ends the person's sessions. */
   onFraud(listener: (username: string) => Promise<void>): void
   /** Whether the Duo at the other end is the simulator; null until it was asked. */
   readonly simulated: boolean | null
+  /** Since when people may pass without a factor, because Duo cannot be asked and the failmode is safe; null: they may not. For health. */
+  readonly passingSince: Milliseconds | null
   close(): Promise<void>
 }
 
-interface Parts {
-  readonly config: NonNullable<Config['duo_api']>
-  readonly storage: Pick<Storage, 'records'>
-  readonly clock: Clock
-  readonly log: FastifyBaseLogger
-  readonly audit: Audit
+/** What users/ knows of bans and counts for the second factor. */
+export interface Regulated {
+  /** Until when this person may not prove anything; null: they may. */
+  bannedUntil(username: string): Milliseconds | null
+  /** Counts a try at a passcode, before it is made. Rejects when the counters do not answer: nothing may be tried then. */
+  tryPasscode(username: string): Promise<PasscodeTry | { readonly bannedUntil: Milliseconds }>
 }
 
-/** Between two tries to learn whether Duo is the simulator, while it does not answer. */
-const ASK_AGAIN_AFTER: Milliseconds = 30 * SECOND
-
-/**
- * Duo as the second factor. Asks Duo in the background whether it takes these keys, and logs what it finds: never a reason not to serve.
- * @throws when `duo_api.hostname` is no host name, `ca_file` holds no certificate, or Duo's package is not as expected
- */
-export async function openDuo({ config, storage, clock, log, audit }: Parts): Promise<Duo> {
-  const rootCertificates = config.ca_file === undefined ? undefined : await readCertificates(config.ca_file)
-  if (process.env.NODE_TLS_REJECT_UNAUTHORIZED === '0')
-    log.warn('NODE_TLS_REJECT_UNAUTHORIZED=0 is set: calls to Duo are verified all the same; remove it for the rest')
-  const client = duoClient({ config, clock, log, rootCertificates })
-  const { name: apiHost } = parseApiHost(config.hostname)
-  const kept = keptDevices(storage.records)
-  const listeners: ((username: string) => Promise<void>)[] = []
-  const alarm = async (username: string) => {
-    for (const listener of listeners) await listener(username)
-  }
-  const pushes = openPushes({ db: storage.records, client, clock, log, audit, alarm })
-  let simulated: boolean | null = null
-  let asking = false
-  let askedAt = Number.NEGATIVE_INFINITY
-
-  /** Never rejects. */
-  async function askWhoIsThere(): Promise<void> {
-    if (asking || simulated !== null || clock() < askedAt + ASK_AGAIN_AFTER) return
-    asking = true
-    askedAt = clock()
-    const answer = await client.ping()
-    asking = false
-    if (!answer.ok) return
-    simulated = answer.value.simulator
-    if (simulated) log.warn('this Duo is the simulator: it proves nothing about anybody')
-  }
-
-  async function checkOnce(): Promise<void> {
-    await askWhoIsThere()
-    const answer = await client.check()
-    if (closed) return
-    if (answer.ok) {
-      const seconds = Math.round(clock() / SECOND) - answer.value.time
-      log.info({ clockOffsetSeconds: seconds }, 'Duo answers, and takes these keys')
-      return
-    }
-    const { kind, reason, detail } = troubleFrom(answer.failure)
-    const { title, mend } = problems[reason]
-    log.warn({ reason, clockOffsetSeconds: answer.failure.clockOffsetSeconds }, `${title}. ${mend}`)
-    audit(kind === 'misconfigured' ? 'duo.misconfigured' : 'duo.unavailable', { reason, detail })
-  }
-
-  async function offer(username: string, ip: string | undefined): Promise<Offer> {
-    void askWhoIsThere()
-    const [answer, device] = await Promise.all([client.preauth({ username, ipaddr: ip }), kept.of(username)])
-    const circumstances = { apiHost, selfEnrollment: config.enable_self_enrollment, kept: device }
-    const offered = offerFrom(answer, circumstances)
-    // Only an answer that lists devices says that one is gone: Duo being down, or a policy, does not.
-    const isGone = offered.kind === 'choose' && device !== null && !offered.devices.some(({ id }) => id === device)
-    if (isGone) await kept.forget(username, device)
-    return offered
-  }
-
-  let closed = false
-  const checking = checkOnce().catch((err: unknown) => log.error({ err }, 'Duo could not be checked'))
-  return {
-    offer,
-    get simulated() {
-      return simulated
-    },
-
-    start(owner, device, facts) {
-      return pushes.start(owner, device, facts, async () => {
-        const offered = await offer(owner.username, facts.ip)
-        if (offered.kind !== 'choose') return offered
-        if (device === undefined && offered.preferred === null) return offered
-        const wanted = device ?? offered.preferred
-        const chosen = offered.devices.find(({ id }) => id === wanted)
-        if (chosen === undefined) return 'unknown-device'
-        await kept.keep(owner.username, chosen.id)
-        return chosen
-      })
-    },
-
-    newest: pushes.newest,
-    change: pushes.change,
-    claim: pushes.claim,
-    cancel: pushes.cancel,
-
-    pausedUntil: async username => pausedUntil(await readGuard(storage.records, username), clock()),
-    refusal: username => newestRefusal(storage.records, username),
-    refusalsSeen: username => refusalsSeen(storage.records, username, clock()),
-
-    async keptDevice(username) {
-      const device = await kept.of(username)
-      return device === null ? null : { device, method: 'push' }
-    },
-
-    async keepDevice(username, device, ip) {
-      if (!isPlain(device)) return false
-      const offered = await offer(username, ip)
-      if (offered.kind !== 'choose' || !offered.devices.some(({ id }) => id === device)) return false
-      await kept.keep(username, device)
-      return true
-    },
-
-    onFraud(listener) {
-      listeners.push(listener)
-    },
-
-    async close() {
-      closed = true
-      await pushes.close()
-      await client.close()
-      await checking
-    },
-  }
-}
-
-/** @throws when the file cannot be read or holds no certificate */
-async function readCertificates(path: string): Promise<string> {
-  const pem = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new Error(`duo_api.ca_file cannot be read: ${path}`, { cause })
-  })
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
-  try {
-    for (const block of blocks) new X509Certificate(block)
-  } catch (cause) {
-    throw new Error(`duo_api.ca_file holds something that is no certificate: ${path}`, { cause })
-  }
-  if (blocks.length === 0) throw new Error(`duo_api.ca_file holds no certificate: ${path}`)
-  return blocks.join('\n')
+export interface PasscodeTry {
+  /** After this one; null where regulation is off. */
+  readonly triesLeft: number | null
+  /** The end of the ban that this try brings when it fails; null when it brings none. */
+  readonly bannedUntil: Milliseconds | null
+  /** It was right: this person's tries are forgotten. */
+  succeeded(): Promise<void>
+  /** Nobody looked at it: it is not counted. */
+  givenBack(): Promise<void>
 }

@@ -39,10 +39,14 @@ export function guardAfter(guard: Guard, note: GuardNote, now: Milliseconds): Gu
   }
 }
 
-/** Until when no push may go out; null when one may. */
-export function pausedUntil(guard: Guard, now: Milliseconds): Milliseconds | null {
-  const until = Math.max(guard.notBefore, guard.lockedUntil)
-  return until > now ? until : null
+/** Until when no push and no call may go out, and why; null when one may. */
+export function pausedUntil(
+  guard: Guard,
+  now: Milliseconds,
+): { readonly until: Milliseconds; readonly why: 'denied' | 'fraud' } | null {
+  const { notBefore, lockedUntil } = guard
+  if (lockedUntil > now && lockedUntil >= notBefore) return { until: lockedUntil, why: 'fraud' }
+  return notBefore > now ? { until: notBefore, why: 'denied' } : null
 }
 
 export async function readGuard(db: Kysely<Tables>, username: string): Promise<Guard> {

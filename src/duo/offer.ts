@@ -1,6 +1,6 @@
-import { deviceAnswer, type Preauth } from './answers.ts'
+import type { DeviceAnswer, Preauth } from './answers.ts'
 import type { DuoAnswer } from './client.ts'
-import type { Device, DuoTrouble, Offer } from './duo.ts'
+import type { Device, DuoTrouble, Offer, Way } from './duo.ts'
 import type { DuoFailure } from './failure.ts'
 import { isPlain, plainText } from './text.ts'
 
@@ -12,12 +12,15 @@ interface Circumstances {
   /** The configured API host, without port. */
   readonly apiHost: string
   readonly selfEnrollment: boolean
-  /** The device that this person chose last. */
-  readonly kept: string | null
+  /** `duo_api.factors`. */
+  readonly factors: readonly Way['kind'][]
+  /** The way that this person used last, and what its device was called. */
+  readonly kept: { readonly way: Way; readonly name: string } | null
 }
 
 /** What a person may do now, from Duo's answer to preauth. */
-export function offerFrom(answer: DuoAnswer<Preauth>, { apiHost, selfEnrollment, kept }: Circumstances): Offer {
+export function offerFrom(answer: DuoAnswer<Preauth>, circumstances: Circumstances): Offer {
+  const { apiHost, selfEnrollment } = circumstances
   if (!answer.ok) return offerWithout(answer.failure)
   const { result, status_msg, devices, enroll_portal_url } = answer.value
   const said = plainText(status_msg, SAID_LIMIT)
@@ -25,44 +28,81 @@ export function offerFrom(answer: DuoAnswer<Preauth>, { apiHost, selfEnrollment,
     case 'allow':
       return { kind: 'allow', said }
     case 'deny':
-      return {
-        kind: 'deny',
-        reason: /\block(ed|s)?[ -]?out\b|\blocked\b/i.test(said) ? 'duo-locked' : 'duo-disabled',
-        said,
-      }
+      return { kind: 'deny', reason: isLockedOut(said) ? 'duo-locked' : 'duo-disabled', said }
     case 'enroll':
       return { kind: 'enroll', portalUrl: selfEnrollment ? safePortalUrl(enroll_portal_url, apiHost) : null, said }
     case 'auth':
-      return choice(devices, kept)
+      return choice(devices, circumstances)
   }
 }
 
-function choice(listed: readonly unknown[], kept: string | null): Offer {
+/** Preauth has no code for it: only Duo's words tell a lock-out from another refusal. */
+function isLockedOut(said: string): boolean {
+  return /\block(ed|s)?[ -]?out\b|\blocked\b/i.test(said)
+}
+
+function choice(listed: readonly DeviceAnswer[], { factors, kept }: Circumstances): Offer {
   const all = devicesOf(listed)
-  const able = all.filter(({ device }) => device.capabilities.includes('push')).map(({ device }) => device)
-  if (able.length > 0) {
-    const preferred = able.find(({ id }) => id === kept) ?? (able.length === 1 ? able[0] : undefined)
-    const others = able.filter(device => device !== preferred)
-    const room = others.slice(0, DEVICES_SHOWN - (preferred === undefined ? 0 : 1))
-    const devices = able.filter(device => device === preferred || room.includes(device))
-    return { kind: 'choose', devices, preferred: preferred?.id ?? null }
+  const passcode = factors.includes('passcode')
+  const offered = all.flatMap(({ device, type }) => waysOf(device, type))
+  if (offered.length === 0) {
+    const phone = all.find(({ type }) => type === 'phone')
+    return phone === undefined
+      ? { kind: 'no-device', reason: 'duo-no-device', device: null, passcode }
+      : { kind: 'no-device', reason: 'duo-not-activated', device: phone.device.name, passcode }
   }
-  const phone = all.find(({ type }) => type === 'phone')
-  return phone === undefined
-    ? { kind: 'no-device', reason: 'duo-no-device', device: null }
-    : { kind: 'no-device', reason: 'duo-not-activated', device: phone.device.name }
+  // Duo lists no bypass codes: where there is any way at all, a passcode may be tried too.
+  const possible: Way[] = [...offered.filter(({ kind }) => kind !== 'passcode'), { kind: 'passcode' }]
+  const allowed = possible.filter(({ kind }) => factors.includes(kind))
+  if (allowed.length === 0) return { kind: 'no-device', reason: 'duo-factors', device: null, passcode: false }
+
+  const preferred = preferredOf(allowed, kept?.way ?? null)
+  const named = new Set(allowed.flatMap(way => (way.kind === 'passcode' ? [] : [way.device])))
+  const able = all.flatMap(({ device }) => (named.has(device.id) ? [device] : []))
+  const first = able.find(({ id }) => preferred !== null && preferred.kind !== 'passcode' && id === preferred.device)
+  const others = able.filter(device => device !== first).slice(0, DEVICES_SHOWN - (first === undefined ? 0 : 1))
+  const devices = able.filter(device => device === first || others.includes(device))
+  const shown = new Set(devices.map(({ id }) => id))
+  const ways = allowed.filter(way => way.kind === 'passcode' || shown.has(way.device))
+  // Gone is a device that Duo does not list. One that may not be used this way now may be used so again.
+  const isGone =
+    kept !== null && kept.way.kind !== 'passcode' && !all.some(({ device }) => device.id === keptDevice(kept))
+  return { kind: 'choose', ways, devices, preferred, forgotten: isGone ? kept.name : null }
+}
+
+const keptDevice = ({ way }: { readonly way: Way }) => (way.kind === 'passcode' ? null : way.device)
+
+/** What Duo lets this device do. A token makes passcodes and says so by its type alone. */
+function waysOf({ id, capabilities }: Device, type: string): Way[] {
+  const ringing = (['push', 'phone', 'sms'] as const).flatMap((kind): Way[] =>
+    capabilities.includes(kind) ? [{ kind, device: id }] : [],
+  )
+  return type === 'token' || capabilities.includes('mobile_otp') ? [...ringing, { kind: 'passcode' }] : ringing
+}
+
+function preferredOf(ways: readonly Way[], kept: Way | null): Way | null {
+  const again = kept === null ? undefined : ways.find(way => isSameWay(way, kept))
+  if (again !== undefined) return again
+  const pushes = ways.filter(({ kind }) => kind === 'push')
+  const [only] = pushes.length > 0 ? pushes : ways
+  return (pushes.length > 0 ? pushes : ways).length === 1 ? (only ?? null) : null
+}
+
+export function isSameWay(one: Way, other: Way): boolean {
+  return one.kind === 'passcode' || other.kind === 'passcode'
+    ? one.kind === other.kind
+    : one.kind === other.kind && one.device === other.device
 }
 
 /** Duo's ids are opaque: whatever looks like one is kept as it is, once each. */
-function devicesOf(listed: readonly unknown[]): { type: string; device: Device }[] {
+function devicesOf(listed: readonly DeviceAnswer[]): { type: string; device: Device }[] {
   const byId = new Map<string, { type: string; device: Device }>()
-  for (const entry of listed) {
-    const parsed = deviceAnswer.safeParse(entry)
-    if (!parsed.success || !isPlain(parsed.data.device) || byId.has(parsed.data.device)) continue
-    const { device: id, type, name, display_name, number, capabilities } = parsed.data
+  for (const { device: id, type, name, display_name, number, capabilities, sms_nextcode } of listed) {
+    if (!isPlain(id) || byId.has(id)) continue
     const shown =
       plainText(name, NAME_LIMIT) || plainText(display_name, NAME_LIMIT) || (type === 'token' ? 'Token' : 'Phone')
-    byId.set(id, { type, device: { id, name: shown, number: plainText(number, 30), capabilities } })
+    const device = { id, name: shown, number: plainText(number, 30), capabilities, nextCode: sms_nextcode ?? null }
+    byId.set(id, { type, device })
   }
   return [...byId.values()]
 }
@@ -71,7 +111,7 @@ function devicesOf(listed: readonly unknown[]): { type: string; device: Device }
 function offerWithout(failure: DuoFailure): Offer {
   const { reason, kind } = failure
   if (kind === 'request' && (reason === 'duo-no-user' || reason === 'duo-no-device'))
-    return { kind: 'no-device', reason, device: null }
+    return { kind: 'no-device', reason, device: null, passcode: false }
   return troubleFrom(failure)
 }
 

@@ -18,6 +18,8 @@ export interface PushRecord {
   readonly leaseUntil: Milliseconds | null
   readonly createdAt: Milliseconds
   readonly push: Push
+  readonly factor: PushView['factor']
+  readonly code: PushView['code']
   readonly device: { readonly id: string; readonly name: string }
   readonly facts: RequestFacts
   readonly startedAt: Milliseconds
@@ -54,16 +56,25 @@ const stored = z.object({
     endedAt: milliseconds.nullable(),
     said: z.string(),
     reason,
+    bypassed: z.boolean(),
   }) satisfies z.ZodType<Push>,
+  factor: z.enum(['push', 'phone', 'passcode']),
+  code: z.object({ kind: z.enum(['verified', 'matching']), digits: z.string() }).nullable(),
   device: z.object({ id: z.string(), name: z.string() }),
   facts: z.object({
     site: z.string().nullable(),
+    path: z.string().nullable(),
     ip: z.string().optional(),
     browser: z.string(),
     at: milliseconds,
   }),
   startedAt: milliseconds,
 })
+
+type Content = z.infer<typeof stored>
+
+const contentOfRecord = ({ push, factor, code, device, facts, startedAt }: Content): string =>
+  JSON.stringify({ push, factor, code, device, facts, startedAt } satisfies Content)
 
 /** The table `postern_pushes`. Each write names the version it saw; one that somebody else moved is refused. */
 export interface PushRecords {
@@ -75,10 +86,10 @@ export interface PushRecords {
   stillRinging(username: string): Promise<PushRecord[]>
   /** The latest of a person's that ended after this time, the newest first. */
   endedAfter(username: string, time: Milliseconds): Promise<PushRecord[]>
-  /** Undefined: another push of this person is in flight. The lease is the holder's. */
+  /** Undefined: another push of this person is in flight. The lease is the holder's; null: it is over, and nobody has to follow it. */
   insert(
-    record: Pick<PushRecord, 'sessionKey' | 'username' | 'push' | 'device' | 'facts' | 'startedAt'>,
-    lease: Lease,
+    record: Pick<PushRecord, 'sessionKey' | 'username' | keyof Content>,
+    lease: Lease | null,
   ): Promise<PushRecord | undefined>
   /**
    * Writes what became of a push, the person's guard with it; a holder's write renews its lease. Undefined: somebody wrote meanwhile, or
@@ -138,18 +149,19 @@ export function pushRecords(db: Kysely<Tables>): PushRecords {
       return (await query.execute()).flatMap(row => parse(row) ?? [])
     },
 
-    async insert({ sessionKey, username, push, device, facts, startedAt }, lease) {
+    async insert({ sessionKey, username, ...content }, lease) {
+      const { push, startedAt } = content
       const before = await records.newest(sessionKey)
       const id = `push_${randomBytes(15).toString('base64url')}`
       const row = {
         id,
         session_key: sessionKey,
         username,
-        state: JSON.stringify({ push, device, facts, startedAt }),
+        state: contentOfRecord(content),
         // Higher than all before it in this session, so that whoever waits past a version is woken by a new push too.
         version: (before?.version ?? 0) + 1,
-        lease_holder: lease.holder,
-        lease_until: lease.until,
+        lease_holder: lease?.holder ?? null,
+        lease_until: lease?.until ?? null,
         // Decides which is the newest: a clock that stands still or goes back must not.
         created_at: Math.max(startedAt, (before?.createdAt ?? 0) + 1),
         ended_at: push.endedAt,
@@ -164,7 +176,6 @@ export function pushRecords(db: Kysely<Tables>): PushRecords {
     },
 
     async write(seen, push, { by, notes, now }) {
-      const { device, facts, startedAt } = seen
       const { upstream } = push
       const txid_hash = upstream.at === 'ringing' ? createHash('sha256').update(upstream.txid).digest('hex') : undefined
       try {
@@ -172,7 +183,7 @@ export function pushRecords(db: Kysely<Tables>): PushRecords {
           let update = transaction
             .updateTable('postern_pushes')
             .set({
-              state: JSON.stringify({ push, device, facts, startedAt }),
+              state: contentOfRecord({ ...seen, push }),
               version: seen.version + 1,
               ended_at: push.endedAt,
               ...(by === 'anybody' ? {} : { lease_until: by.until }),
@@ -251,7 +262,7 @@ export function pushRecords(db: Kysely<Tables>): PushRecords {
 /** The row is not as this program writes it: nobody may be let in by it. */
 export class UnreadablePush extends Error {}
 
-function contentOf(text: string): z.infer<typeof stored> {
+function contentOf(text: string): Content {
   try {
     return stored.parse(JSON.parse(text))
   } catch (cause) {
@@ -262,7 +273,7 @@ function contentOf(text: string): z.infer<typeof stored> {
 /** @throws {UnreadablePush} */
 function parse(row: Selectable<Tables['postern_pushes']> | undefined): PushRecord | undefined {
   if (row === undefined) return undefined
-  const { push, device, facts, startedAt } = contentOf(row.state)
+  const { facts, ...content } = contentOf(row.state)
   return {
     id: row.id,
     sessionKey: row.session_key,
@@ -271,15 +282,13 @@ function parse(row: Selectable<Tables['postern_pushes']> | undefined): PushRecor
     holder: row.lease_holder,
     leaseUntil: row.lease_until,
     createdAt: row.created_at,
-    push,
-    device,
+    ...content,
     facts: { ...facts, ip: facts.ip },
-    startedAt,
   }
 }
 
 /** What the owner of the session may see of it. */
-export function viewOf({ id, version, push, device, facts, startedAt }: PushRecord): PushView {
-  const { state, deadline, said } = push
-  return { id, seq: version, state, device, facts, startedAt, deadline, said }
+export function viewOf({ id, version, push, factor, code, device, facts, startedAt }: PushRecord): PushView {
+  const { state, deadline, said, reason } = push
+  return { id, seq: version, state, factor, code, device, facts, startedAt, deadline, said, reason }
 }

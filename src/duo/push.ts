@@ -38,6 +38,8 @@ export interface Push {
   readonly said: string
   /** Why it failed, where a reason has a name. */
   readonly reason: Reason | null
+  /** Duo let the person pass without the factor that was asked for. */
+  readonly bypassed: boolean
 }
 
 /** A poll that brought no answer to go by. */
@@ -112,6 +114,7 @@ export function newPush(now: Milliseconds): Push {
     endedAt: null,
     said: '',
     reason: null,
+    bypassed: false,
   }
 }
 
@@ -185,11 +188,14 @@ function onAnswer(push: Push, answer: Extract<PushEvent, { type: 'answer' }>, no
     return step(timed, timed.upstream.at === 'ringing' ? [...commands, { do: 'poll' }] : commands)
   }
   if (answer.result === 'allow') {
-    const over: Push = { ...push, upstream: { at: 'over' }, said }
+    const over: Push = { ...push, upstream: { at: 'over' }, said, bypassed: answer.status === 'bypass' }
     if (push.state === 'waiting' && !late) return end(over, 'allowed', now, [{ do: 'guard', note: 'allowed' }])
     return end(over, 'timed-out', now, [{ do: 'audit', event: 'push.late-approval' }])
   }
   if (answer.status === 'timeout') return end({ ...push, upstream: { at: 'over' }, said }, 'timed-out', now)
+  // Duo's lock is no denial of the person's, and no pause of ours makes it shorter or longer.
+  if (answer.status === 'locked_out')
+    return end({ ...push, upstream: { at: 'over' }, said }, 'failed', now, [], 'duo-locked')
   const fraud = answer.status === 'fraud'
   const closed: Push = { ...push, upstream: { at: fraud ? 'reporting' : 'over' }, said }
   const effects: Command[] = [{ do: 'guard', note: fraud ? 'fraud' : 'denied' }]

@@ -4,7 +4,7 @@ import { type Clock, type Milliseconds, SECOND } from '../clock.ts'
 import type { Tables } from '../storage/tables.ts'
 import type { Audit } from '../telemetry/audit.ts'
 import type { DuoClient } from './client.ts'
-import type { Device, Duo, Offer, RequestFacts, StartOutcome } from './duo.ts'
+import type { Device, Duo, Offer, Owner, RequestFacts, RingingWay, StartOutcome } from './duo.ts'
 import type { DuoFailure } from './failure.ts'
 import { openFollower } from './follower.ts'
 import { pausedUntil, readGuard } from './guard.ts'
@@ -21,13 +21,16 @@ const RINGING_AT_MOST = 3
 const DISPLAY_NAME_LIMIT = 100
 
 export interface Pushes extends Pick<Duo, 'newest' | 'change' | 'claim' | 'cancel'> {
-  /** @param choose preauth, and the device to use by it */
-  start(owner: Owner, device: string | undefined, facts: RequestFacts, choose: Choose): Promise<StartOutcome>
+  /** @param choose preauth, and the way to use by it */
+  start(owner: Owner, way: RingingWay | undefined, facts: RequestFacts, choose: Choose): Promise<StartOutcome>
   close(): Promise<void>
 }
 
-export type Owner = Parameters<Duo['start']>[0]
-type Choose = () => Promise<Device | 'unknown-device' | Offer>
+export interface Chosen {
+  readonly factor: RingingWay['kind']
+  readonly device: Device
+}
+type Choose = () => Promise<Chosen | 'unknown-device' | Offer>
 
 interface Parts {
   readonly db: Kysely<Tables>
@@ -47,40 +50,38 @@ export function openPushes({ db, client, clock, log, audit, alarm }: Parts): Pus
   /** One start of a person after the other: of ten that come at once, nine find the push of the first. */
   const turns = new Map<string, Promise<unknown>>()
 
-  /** What a start finds: a push to join, somebody else's, one of this session on another device, or nothing in its way. */
-  async function standing(owner: Owner, device: string | undefined) {
+  /** What a start finds: a push to join, somebody else's, one of this session in another way, or nothing in its way. */
+  async function standing(owner: Owner, way: RingingWay | undefined) {
     const own = await newest(owner.sessionKey)
     if (own !== undefined && isClaimable(own.push, clock())) return { outcome: 'joined', push: viewOf(own) } as const
     const open = await records.inFlight(owner.username)
     if (open === undefined) return undefined
     if (open.sessionKey !== owner.sessionKey)
       return { outcome: 'busy', until: open.push.deadline, facts: open.facts } as const
-    const sameDevice = device === undefined || device === open.device.id
-    return sameDevice
-      ? ({ outcome: 'joined', push: viewOf(open) } as const)
-      : { outcome: 'other-device' as const, open }
+    const sameWay = way === undefined || (way.device === open.device.id && way.kind === open.factor)
+    return sameWay ? ({ outcome: 'joined', push: viewOf(open) } as const) : { outcome: 'other-way' as const, open }
   }
 
   async function start(
     owner: Owner,
-    device: string | undefined,
+    way: RingingWay | undefined,
     facts: RequestFacts,
     choose: Choose,
   ): Promise<StartOutcome> {
-    const before = await standing(owner, device)
-    if (before !== undefined && before.outcome !== 'other-device') return before
+    const before = await standing(owner, way)
+    if (before !== undefined && before.outcome !== 'other-way') return before
     return inTurn(owner.username, async () => {
-      const until = pausedUntil(await readGuard(db, owner.username), clock()) ?? (await tooManyRing(owner.username))
-      const found = await standing(owner, device)
-      if (found !== undefined && found.outcome !== 'other-device') return found
-      if (until !== null) return { outcome: 'paused', until }
+      const pause = pausedUntil(await readGuard(db, owner.username), clock()) ?? (await tooManyRing(owner.username))
+      const found = await standing(owner, way)
+      if (found !== undefined && found.outcome !== 'other-way') return found
+      if (pause !== null) return { outcome: 'paused', ...pause }
       const chosen = await choose()
       if (chosen === 'unknown-device') return { outcome: 'unknown-device' }
       if ('kind' in chosen) return { outcome: 'offer', offer: chosen }
       for (;;) {
         // Another process may have sent one meanwhile; then that one stands.
-        const standsNow = await standing(owner, device)
-        if (standsNow !== undefined && standsNow.outcome !== 'other-device') return standsNow
+        const standsNow = await standing(owner, way)
+        if (standsNow !== undefined && standsNow.outcome !== 'other-way') return standsNow
         if (standsNow !== undefined) await follower.byPerson(standsNow.open.id, { type: 'cancel' })
         const sent = await send(owner, chosen, facts)
         if (sent !== undefined) return sent
@@ -89,13 +90,19 @@ export function openPushes({ db, client, clock, log, audit, alarm }: Parts): Pus
   }
 
   /** Undefined: another process sent one meanwhile. */
-  async function send(owner: Owner, device: Device, facts: RequestFacts): Promise<StartOutcome | undefined> {
+  async function send(
+    owner: Owner,
+    { factor, device }: Chosen,
+    facts: RequestFacts,
+  ): Promise<StartOutcome | undefined> {
     const startedAt = clock()
     const record = await records.insert(
       {
         sessionKey: owner.sessionKey,
         username: owner.username,
         push: newPush(startedAt),
+        factor,
+        code: null,
         device: { id: device.id, name: device.name },
         facts,
         startedAt,
@@ -104,14 +111,17 @@ export function openPushes({ db, client, clock, log, audit, alarm }: Parts): Pus
     )
     if (record === undefined) return undefined
     watchers.wake(owner.sessionKey)
-    const answer = await client.auth({
-      factor: 'push',
-      username: owner.username,
-      device: device.id,
-      ipaddr: facts.ip,
-      displayUsername: plainText(owner.displayName, DISPLAY_NAME_LIMIT),
-      pushinfo: pushinfo(facts),
-    })
+    const whom = { username: owner.username, device: device.id, ipaddr: facts.ip }
+    const answer = await client.auth(
+      factor === 'phone'
+        ? { ...whom, factor }
+        : {
+            ...whom,
+            factor,
+            displayUsername: plainText(owner.displayName, DISPLAY_NAME_LIMIT),
+            pushinfo: pushinfo(facts),
+          },
+    )
     if (!answer.ok) log.warn({ ...answer.failure }, 'Duo did not take a push')
     const event: PushEvent = answer.ok ? { type: 'sent', txid: answer.value.txid } : notSent(answer.failure)
     const applied = await follower.byHolder(record.id, event)
@@ -120,11 +130,11 @@ export function openPushes({ db, client, clock, log, audit, alarm }: Parts): Pus
     return { outcome: 'started', push: viewOf(current) }
   }
 
-  async function tooManyRing(username: string): Promise<Milliseconds | null> {
+  async function tooManyRing(username: string) {
     const untils = (await records.stillRinging(username)).flatMap(({ push }) =>
       push.upstream.at === 'ringing' ? [push.upstream.until] : [],
     )
-    return untils.length < RINGING_AT_MOST ? null : Math.min(...untils)
+    return untils.length < RINGING_AT_MOST ? null : { until: Math.min(...untils), why: 'denied' as const }
   }
 
   async function inTurn<T>(username: string, work: () => Promise<T>): Promise<T> {
@@ -160,9 +170,11 @@ export function openPushes({ db, client, clock, log, audit, alarm }: Parts): Pus
 
     async claim(sessionKey) {
       const record = await newest(sessionKey)
-      if (record === undefined) return false
+      if (record === undefined) return null
       const applied = await follower.byPerson(record.id, { type: 'claim' })
-      return applied?.changed === true && applied.record.push.state === 'claimed'
+      if (applied?.changed !== true || applied.record.push.state !== 'claimed') return null
+      const { factor, push } = applied.record
+      return { how: push.bypassed ? 'duo-allow' : factor, said: push.said, push: viewOf(applied.record) }
     },
 
     async cancel(sessionKey) {

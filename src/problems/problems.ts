@@ -26,6 +26,18 @@ export const problems = {
     title: 'The user’s phone is not activated for push',
     mend: 'In Duo, send an activation link to the phone.',
   },
+  'duo-factors': {
+    title: 'Duo offers this user no factor that duo_api.factors allows',
+    mend: 'Add a factor to duo_api.factors, or give the user another device in Duo.',
+  },
+  'duo-name-empty': {
+    title: 'duo_api.username makes no name for this user',
+    mend: 'Give the user a mail address in the users file, or change duo_api.username.',
+  },
+  'duo-name-shared': {
+    title: 'duo_api.username makes the same name for two users',
+    mend: 'Change duo_api.username, or the names or mail addresses in the users file: one person’s phone must not answer for another.',
+  },
   'duo-enroll': {
     title: 'Duo does not know this user, or knows no device (no compatible device found)',
     mend: 'In Duo, add the user with this name and a phone, or add the name as an alias of an existing user; or switch on duo_api.enable_self_enrollment. The account that administers Duo is not a user by itself.',
@@ -37,6 +49,10 @@ export const problems = {
   'duo-locked': {
     title: 'Duo has locked this user',
     mend: 'In the Duo Admin Panel, open the user and set the status back to Active.',
+  },
+  'duo-not-asked': {
+    title: 'A rule wants a factor that Duo asked for, and Duo let the user pass without one',
+    mend: 'In Duo, look at the user’s status (Bypass) and at the policies of the application: new users, trusted networks, remembered devices; or take factors off the rule.',
   },
   'duo-signature': {
     title: 'Duo refused the signature (40103)',
@@ -98,6 +114,10 @@ export const problems = {
   'gate-portal': {
     title: 'The portal itself is behind the gate, so that signing in would go round in a circle',
     mend: 'Let the proxy serve the portal’s host without asking the gate.',
+  },
+  'gate-loop': {
+    title: 'A site sends people back to the portal, which finds that they may open it',
+    mend: 'The gate sees them otherwise than the portal does: look at whether that site’s proxy passes the session cookie on, at the address it gives for the client (rules with networks), and at the clocks where several Posterns run.',
   },
   'gate-url': { title: 'The URL cannot be parsed', mend: 'Nothing: a browser does not send it.' },
   'store-down': {

@@ -19,7 +19,11 @@ const rowShape = z.object({
   expires_at: time,
   tag: z.string(),
 })
-const secondFactorShape = z.strictObject({ how: z.enum(['push', 'duo-allow']), at: time, said: z.string() })
+const secondFactorShape = z.strictObject({
+  how: z.enum(['push', 'phone', 'passcode', 'duo-allow', 'failmode']),
+  at: time,
+  said: z.string(),
+})
 
 export interface Records {
   toRow(key: string, record: SessionRecord): Row

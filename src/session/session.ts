@@ -16,9 +16,9 @@ export interface SessionRecord {
   readonly expiresAt: Milliseconds
 }
 
-/** What raised the level. `duo-allow`: Duo let the person pass without a factor. */
+/** What raised the level. `duo-allow`: Duo let the person pass without a factor. `failmode`: Duo could not be asked, and that lets people pass. */
 export interface SecondFactor {
-  readonly how: 'push' | 'duo-allow'
+  readonly how: 'push' | 'phone' | 'passcode' | 'duo-allow' | 'failmode'
   readonly at: Milliseconds
   /** Duo's words. */
   readonly said: string

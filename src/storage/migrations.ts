@@ -45,6 +45,7 @@ async function sessionsAndPushes(db: Kysely<unknown>): Promise<void> {
     .addColumn('username', 'text', column => column.primaryKey())
     .addColumn('device', 'text', column => column.notNull())
     .addColumn('method', 'text', column => column.notNull())
+    .addColumn('name', 'text', column => column.notNull())
     .execute()
   await db.schema
     .createTable('postern_pushes')

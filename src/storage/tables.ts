@@ -19,7 +19,8 @@ export interface Tables {
   postern_session_activity: { key: string; seen_at: number }
   /** Sessions that were ended before their time, so that the portal can say so. */
   postern_revoked_sessions: { key: string; expires_at: number }
-  postern_duo_devices: { username: string; device: string; method: string }
+  /** The way that a person used last. `device` is empty for a passcode. */
+  postern_duo_devices: { username: string; device: string; method: string; name: string }
   postern_pushes: {
     id: string
     session_key: string

@@ -12,7 +12,7 @@ import { describeCost, type PasswordHash } from './hashes.ts'
 import { isPlausibleName, isPlausiblePassword } from './names.ts'
 import { openPeople } from './people.ts'
 import { createPool, hashesAtOnce, type Place, PoolClosed, QUEUE_LENGTH } from './pool.ts'
-import { openRegulation, type Try } from './regulation.ts'
+import { type CountedTry, openRegulation, type Try } from './regulation.ts'
 import type { FirstFactor, RefusalCause, Users } from './users.ts'
 import type { Entry, UsersFile } from './users-file.ts'
 import { openVerifier, type Verifier } from './verify.ts'
@@ -118,7 +118,19 @@ export async function openUsers(parts: Parts): Promise<Users> {
       return entry === undefined || entry.disabled ? undefined : entry.person
     },
 
-    isBanned: username => regulation.isBanned(username),
+    isBanned: username => regulation.bannedUntil(username) !== null,
+    bannedUntil: username => regulation.bannedUntil(username),
+
+    async tryPasscode(username) {
+      const begun = await whenFree(() => regulation.beginPasscode(username))
+      if (!('triesLeft' in begun)) return begun
+      return {
+        triesLeft: begun.triesLeft,
+        bannedUntil: begun.bannedUntil,
+        succeeded: () => whenFree(begun.succeeded),
+        givenBack: () => giveBack(begun),
+      }
+    },
 
     async checkPassword(typed, password): Promise<FirstFactor> {
       const began = timer.now()
@@ -167,11 +179,11 @@ export async function openUsers(parts: Parts): Promise<Users> {
     },
   }
 
-  async function giveBack(counted: Try | undefined): Promise<void> {
+  async function giveBack(counted: CountedTry | undefined): Promise<void> {
     try {
       if (counted !== undefined) await whenFree(counted.givenBack)
     } catch (error) {
-      log.error({ err: error }, 'a try at a password that was not evaluated stays counted')
+      log.error({ err: error }, 'a try that was not evaluated stays counted')
     }
   }
 }

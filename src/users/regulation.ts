@@ -4,23 +4,33 @@ import type { Clock, Milliseconds } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import { inTransaction } from '../storage/transaction.ts'
 
-/** One try at a password, counted already. Exactly one of its three ends must be called, or none: then it counts as failed. */
-export interface Try {
-  /** False: the person is banned under another spelling of the name. The password must not be evaluated, and nothing may show it. */
-  readonly mayBeEvaluated: boolean
-  /** Of the name as typed, after this one; null where regulation is off. */
+/** One try, counted already. One of its two ends may be called, or none: then it counts as failed. */
+export interface CountedTry {
+  /** After this one; null where regulation is off. */
   readonly triesLeft: number | null
   /** The end of the ban that this try brings when it fails; null when it brings none. */
   readonly bannedUntil: Milliseconds | null
-  /** The password was right: the tries up to this one are forgotten, and a ban that this one brought is lifted. */
+  /** It was right: the tries up to this one are forgotten, and a ban that this one brought is lifted. */
   succeeded(): void
   /** It was never evaluated: this one is not counted. */
   givenBack(): void
 }
 
+/** One try at a password. Its tries are those of the name as typed. */
+export interface Try extends CountedTry {
+  /** False: the person is banned under another spelling of the name. The password must not be evaluated, and nothing may show it. */
+  readonly mayBeEvaluated: boolean
+}
+
 export interface Regulation {
-  /** Whether this person is banned now, under whatever spelling the tries were made. */
-  isBanned(person: string): boolean
+  /** Until when this person is banned: after wrong passwords, under whatever spelling, or wrong passcodes; null when they are not. */
+  bannedUntil(person: string): Milliseconds | null
+  /**
+   * Counts a try at a passcode before it is made, apart from the passwords: a right password, which a new session takes, forgets none.
+   * Its ban does not keep the person from signing in, only from proving more.
+   * @throws when the database does not answer; nothing is counted then
+   */
+  beginPasscode(person: string): CountedTry | { readonly bannedUntil: Milliseconds }
   /**
    * Counts a try before the password is looked at, so that parallel tries cannot pass the limit, and a crash while hashing gives none back.
    * @param names `typed`: what was entered, which is what the visitor may see counted; `person`: whose it is, if anybody's
@@ -49,15 +59,34 @@ export function openRegulation(
   clock: Clock,
   rowsAtMost: number = ROWS_AT_MOST,
 ): Regulation {
-  if (max_retries === 0) return { begin: () => unregulated, isBanned: () => false }
+  if (max_retries === 0) return { begin: () => unregulated, beginPasscode: () => unregulated, bannedUntil: () => null }
   const limits = { max_retries, find_time, ban_time, rowsAtMost }
   const typedNames = openCounter(database, 'postern_login_tries_typed', limits)
   const people = openCounter(database, 'postern_login_tries_person', limits)
+  const passcodes = openCounter(database, 'postern_passcode_tries', limits)
 
   const transaction = <T>(work: () => T): T => inTransaction(database, work)
 
   return {
-    isBanned: person => people.banned(person, clock()) !== undefined,
+    bannedUntil(person) {
+      const now = clock()
+      const until = Math.max(people.banned(person, now) ?? 0, passcodes.banned(person, now) ?? 0)
+      return until === 0 ? null : until
+    },
+    beginPasscode: person =>
+      transaction(() => {
+        const now = clock()
+        passcodes.sweep(now)
+        const banned = passcodes.banned(person, now)
+        if (banned !== undefined) return { bannedUntil: banned }
+        const { id, left, bannedUntil } = passcodes.count(person, now)
+        return {
+          triesLeft: left,
+          bannedUntil,
+          succeeded: () => transaction(() => passcodes.forget(person, id, clock())),
+          givenBack: () => transaction(() => passcodes.takeBack(person, id, clock())),
+        }
+      }),
     begin: names =>
       transaction(() => {
         const now = clock()

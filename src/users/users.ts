@@ -28,13 +28,29 @@ export type FirstFactor =
 
 export type RefusalCause = 'implausible' | 'unknown' | 'disabled' | 'wrong-password' | 'unusable-hash' | 'banned'
 
+/** A try at a passcode, counted already: without one of its ends it counts as failed. */
+export interface PasscodeTry {
+  /** After this one; null where regulation is off. */
+  readonly triesLeft: number | null
+  /** The end of the ban that this try brings when it fails; null when it brings none. */
+  readonly bannedUntil: Milliseconds | null
+  /** It was right: this person's tries are forgotten. */
+  succeeded(): Promise<void>
+  /** Nobody looked at it: it is not counted. */
+  givenBack(): Promise<void>
+}
+
 export interface Users {
   /** Why the users file on disk is not the one in use; undefined when it is. For health and status. */
   readonly fault: string | undefined
   /** The person with this canonical name; undefined when unknown or disabled. Sync: the gate asks it on each request. */
   find(username: string): Person | undefined
-  /** Whether too many wrong passwords have banned this person: who waits for the phone is not raised then. */
+  /** Whether too many wrong passwords or passcodes have banned this person: who waits for the phone is not raised then. */
   isBanned(username: string): boolean
+  /** Until when; null when not banned. */
+  bannedUntil(username: string): Milliseconds | null
+  /** Counts a try at a passcode for the person, over all sessions, before it is made. Rejects when the counters do not answer. */
+  tryPasscode(username: string): Promise<PasscodeTry | { readonly bannedUntil: Milliseconds }>
   /**
    * Checks a password. Counted for the person before it is hashed, so that parallel guesses cannot pass the limit.
    * @param typed the name as typed; resolved once

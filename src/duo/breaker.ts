@@ -1,0 +1,85 @@
+import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleType } from 'cockatiel'
+import type { FastifyBaseLogger } from 'fastify'
+import { type Milliseconds, SECOND } from '../clock.ts'
+import type { DuoAnswer } from './client.ts'
+import { type DuoFailure, unavailable } from './failure.ts'
+
+const FAILURES_IN_A_ROW = 5
+const PAUSE: Milliseconds = 10 * SECOND
+
+/** Spares people the wait for a Duo that is down: after some failures in a row the next calls fail at once. */
+export interface Breaker {
+  /** The call's answer; or, while calls are paused, the failure that paused them. */
+  through<T>(call: () => Promise<DuoAnswer<T>>): Promise<DuoAnswer<T>>
+}
+
+interface Parts {
+  /** Asks once whether Duo is there again. A person waits for it: short. */
+  readonly probe: () => Promise<DuoAnswer<unknown>>
+  readonly log: FastifyBaseLogger
+  /** For tests: how long calls are paused before the next probe. */
+  readonly pause?: Milliseconds | undefined
+}
+
+class Outage extends Error {
+  readonly failure: DuoFailure
+
+  constructor(failure: DuoFailure) {
+    super(failure.reason)
+    this.failure = failure
+  }
+}
+
+/** Whether Duo, or the way to it, is down: not when it refuses keys, a user or a haste. */
+function isOutage({ kind, reason }: DuoFailure): boolean {
+  return kind === 'unavailable' && reason !== 'duo-throttled'
+}
+
+export function openBreaker({ probe, log, pause = PAUSE }: Parts): Breaker {
+  // The pause is measured here: cockatiel's own goes by the wall clock, and one that is set back an hour would pause for an hour.
+  const policy = circuitBreaker(handleType(Outage), {
+    halfOpenAfter: Number.NEGATIVE_INFINITY,
+    breaker: new ConsecutiveBreaker(FAILURES_IN_A_ROW),
+  })
+  let last: DuoFailure = unavailable('duo-unreachable', '', false)
+  let probeFrom = 0
+  let probing: Promise<DuoAnswer<unknown>> | undefined
+  policy.onBreak(() => {
+    probeFrom = performance.now() + pause
+  })
+  policy.onStateChange(state => {
+    if (state === CircuitState.Closed) log.info('Duo answers again')
+    else if (state === CircuitState.Open)
+      log.warn({ reason: last.reason, detail: last.detail }, 'calls to Duo are paused for a moment: it does not answer')
+  })
+
+  async function attempt<T>(call: () => Promise<DuoAnswer<T>>): Promise<DuoAnswer<T>> {
+    try {
+      return await policy.execute(async () => {
+        const answer = await call()
+        if (answer.ok || !isOutage(answer.failure)) return answer
+        last = answer.failure
+        throw new Outage(answer.failure)
+      })
+    } catch (error) {
+      if (error instanceof Outage) return { ok: false, failure: error.failure }
+      throw error
+    }
+  }
+
+  return {
+    async through(call) {
+      if (policy.state !== CircuitState.Closed) {
+        if (probing === undefined && performance.now() < probeFrom)
+          return { ok: false, failure: { ...last, sent: false } }
+        // One for all who come meanwhile.
+        probing ??= attempt(probe).finally(() => {
+          probing = undefined
+        })
+        const probed = await probing
+        if (!probed.ok && isOutage(probed.failure)) return { ok: false, failure: { ...probed.failure, sent: false } }
+      }
+      return attempt(call)
+    },
+  }
+}

@@ -1,0 +1,43 @@
+import { type Dispatcher, Pool, ProxyAgent } from 'undici'
+import { type Milliseconds, SECOND } from '../clock.ts'
+import type { Proxy } from './proxy.ts'
+
+const CONNECT_WITHIN: Milliseconds = 5 * SECOND
+/** Duo's longest answer, a preauth with hundreds of devices, stays below this. */
+const MAX_BODY_BYTES = 512 * 1024
+
+interface Target {
+  /** `https://api-1234.duosecurity.com` */
+  readonly origin: string
+  /** The host alone, which the certificate must be for. */
+  readonly name: string
+  /** PEM: the only roots that count. */
+  readonly roots: string
+  readonly proxy: Proxy | undefined
+}
+
+/**
+ * Connections to Duo, kept while they are used. Through a proxy they are tunnels: TLS is with Duo itself, by the same roots, so that the
+ * proxy reads and changes nothing.
+ */
+export function openDispatcher({ origin, name, roots, proxy }: Target): Dispatcher {
+  // Said explicitly: NODE_TLS_REJECT_UNAUTHORIZED would weaken a connection that leaves it open.
+  const tls = { ca: roots, rejectUnauthorized: true, timeout: CONNECT_WITHIN }
+  const limits = {
+    allowH2: false,
+    headersTimeout: 0, // the deadline of the call rules, over all of it
+    bodyTimeout: 0,
+    maxResponseSize: MAX_BODY_BYTES, // beyond it the connection is cut, and the call fails as malformed
+  }
+  if (proxy === undefined) return new Pool(origin, { ...limits, connect: tls })
+  return new ProxyAgent({
+    ...limits,
+    uri: proxy.address,
+    ...(proxy.authorization === undefined ? {} : { token: proxy.authorization }),
+    requestTls: { ...tls, servername: name },
+    proxyTls: { rejectUnauthorized: true },
+    connectTimeout: CONNECT_WITHIN,
+    // A proxy that takes the connection and then says nothing.
+    clientFactory: (address, options) => new Pool(address, { ...options, headersTimeout: CONNECT_WITHIN }),
+  })
+}

@@ -1,0 +1,180 @@
+import { X509Certificate } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import type { FastifyBaseLogger } from 'fastify'
+import { type Clock, type Milliseconds, SECOND } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
+import { problems } from '../problems/problems.ts'
+import type { Storage } from '../storage/storage.ts'
+import type { Audit } from '../telemetry/audit.ts'
+import { duoClient, parseApiHost } from './client.ts'
+import type { Duo, Offer, Owner, Regulated, RequestFacts, Way } from './duo.ts'
+import { pausedUntil, readGuard } from './guard.ts'
+import { keptWays } from './kept-ways.ts'
+import { isSameWay, offerFrom, troubleFrom } from './offer.ts'
+import { openPushes } from './pushes.ts'
+import { newestRefusal, refusalsSeen } from './refusals.ts'
+import { isPlain } from './text.ts'
+
+interface Parts {
+  readonly config: NonNullable<Config['duo_api']>
+  readonly storage: Pick<Storage, 'records'>
+  readonly clock: Clock
+  readonly log: FastifyBaseLogger
+  readonly audit: Audit
+  /** Bans and counts of users/. */
+  readonly regulated: Regulated
+}
+
+/** Between two tries to learn whether Duo is the simulator, while it does not answer. */
+const ASK_AGAIN_AFTER: Milliseconds = 30 * SECOND
+
+/**
+ * Duo as the second factor. Asks Duo in the background whether it takes these keys, and logs what it finds: never a reason not to serve.
+ * @throws when `duo_api.hostname` is no host name, `ca_file` holds no certificate, or Duo's package is not as expected
+ */
+export async function openDuo({ config, storage, clock, log, audit, regulated }: Parts): Promise<Duo> {
+  const rootCertificates = config.ca_file === undefined ? undefined : await readCertificates(config.ca_file)
+  if (process.env.NODE_TLS_REJECT_UNAUTHORIZED === '0')
+    log.warn('NODE_TLS_REJECT_UNAUTHORIZED=0 is set: calls to Duo are verified all the same; remove it for the rest')
+  const client = duoClient({ config, clock, log, rootCertificates })
+  const { name: apiHost } = parseApiHost(config.hostname)
+  const kept = keptWays(storage.records)
+  const listeners: ((username: string) => Promise<void>)[] = []
+  const alarm = async (username: string) => {
+    for (const listener of listeners) await listener(username)
+  }
+  const pushes = openPushes({ db: storage.records, client, clock, log, audit, alarm })
+  let simulated: boolean | null = null
+  let asking = false
+  let askedAt = Number.NEGATIVE_INFINITY
+
+  /** Never rejects. */
+  async function askWhoIsThere(): Promise<void> {
+    if (asking || simulated !== null || clock() < askedAt + ASK_AGAIN_AFTER) return
+    asking = true
+    askedAt = clock()
+    const answer = await client.ping()
+    asking = false
+    if (!answer.ok) return
+    simulated = answer.value.simulator
+    if (simulated) log.warn('this Duo is the simulator: it proves nothing about anybody')
+  }
+
+  async function checkOnce(): Promise<void> {
+    await askWhoIsThere()
+    const answer = await client.check()
+    if (closed) return
+    if (answer.ok) {
+      const seconds = Math.round(clock() / SECOND) - answer.value.time
+      log.info({ clockOffsetSeconds: seconds }, 'Duo answers, and takes these keys')
+      return
+    }
+    const { kind, reason, detail } = troubleFrom(answer.failure)
+    const { title, mend } = problems[reason]
+    log.warn({ reason, clockOffsetSeconds: answer.failure.clockOffsetSeconds }, `${title}. ${mend}`)
+    audit(kind === 'misconfigured' ? 'duo.misconfigured' : 'duo.unavailable', { reason, detail })
+  }
+
+  async function offer(owner: Owner, { ip }: RequestFacts): Promise<Offer> {
+    void askWhoIsThere()
+    const [answer, before] = await Promise.all([
+      client.preauth({ username: owner.username, ipaddr: ip }),
+      kept.of(owner.username),
+    ])
+    const offered = offerFrom(answer, {
+      apiHost,
+      selfEnrollment: config.enable_self_enrollment,
+      factors: config.factors,
+      kept: before,
+    })
+    if (offered.kind === 'choose' && offered.forgotten !== null && before !== null)
+      await kept.forget(owner.username, before.way)
+    return offered
+  }
+
+  let closed = false
+  const checking = checkOnce().catch((err: unknown) => log.error({ err }, 'Duo could not be checked'))
+  return {
+    offer,
+    get simulated() {
+      return simulated
+    },
+
+    async start(owner, way, facts) {
+      const banned = regulated.bannedUntil(owner.username)
+      if (banned !== null) return { outcome: 'banned', until: banned }
+      return pushes.start(owner, way, facts, async () => {
+        const offered = await offer(owner, facts)
+        if (offered.kind !== 'choose') return offered
+        const wanted = way ?? offered.preferred
+        if (wanted === null || (wanted.kind !== 'push' && wanted.kind !== 'phone')) return offered
+        const device = offered.devices.find(({ id }) => id === wanted.device)
+        if (device === undefined || !offered.ways.some(one => isSameWay(one, wanted))) return 'unknown-device'
+        await kept.keep(owner.username, wanted, device.name)
+        return { factor: wanted.kind, device }
+      })
+    },
+
+    async passcode() {
+      throw new Error('not built yet')
+    },
+
+    async sms() {
+      throw new Error('not built yet')
+    },
+
+    newest: pushes.newest,
+    change: pushes.change,
+    claim: pushes.claim,
+    cancel: pushes.cancel,
+
+    pausedUntil: async username => pausedUntil(await readGuard(storage.records, username), clock())?.until ?? null,
+    refusal: username => newestRefusal(storage.records, username),
+    refusalsSeen: username => refusalsSeen(storage.records, username, clock()),
+
+    keptWay: async username => (await kept.of(username))?.way ?? null,
+
+    async keepWay(owner, way, facts) {
+      if (way.kind !== 'passcode' && !isPlain(way.device)) return false
+      const offered = await offer(owner, facts)
+      if (offered.kind !== 'choose' || !offered.ways.some(one => isSameWay(one, way))) return false
+      await kept.keep(owner.username, way, nameOf(way, offered))
+      return true
+    },
+
+    remember: async () => null,
+    rememberedBrowsers: async () => [],
+    forgetRemembered: async () => {},
+    passingSince: null,
+
+    onFraud(listener) {
+      listeners.push(listener)
+    },
+
+    async close() {
+      closed = true
+      await pushes.close()
+      await client.close()
+      await checking
+    },
+  }
+}
+
+function nameOf(way: Way, { devices }: Extract<Offer, { kind: 'choose' }>): string {
+  return way.kind === 'passcode' ? '' : (devices.find(({ id }) => id === way.device)?.name ?? '')
+}
+
+/** @throws when the file cannot be read or holds no certificate */
+async function readCertificates(path: string): Promise<string> {
+  const pem = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new Error(`duo_api.ca_file cannot be read: ${path}`, { cause })
+  })
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+  try {
+    for (const block of blocks) new X509Certificate(block)
+  } catch (cause) {
+    throw new Error(`duo_api.ca_file holds something that is no certificate: ${path}`, { cause })
+  }
+  if (blocks.length === 0) throw new Error(`duo_api.ca_file holds no certificate: ${path}`)
+  return blocks.join('\n')
+}
