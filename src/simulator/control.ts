@@ -7,7 +7,11 @@ import { type Scenarios, scenarioSchema } from './scenarios.ts'
 import type { Transactions } from './transactions.ts'
 import { type Account, usersSchema } from './users.ts'
 
-const answerSchema = z.strictObject({ answer: z.enum(['approve', 'deny', 'fraud']) })
+const answerSchema = z.strictObject({
+  answer: z.enum(['approve', 'deny', 'fraud', 'pick-up']),
+  /** Of a Verified Push. */
+  verificationCode: z.string().max(20).optional(),
+})
 const activationSchema = z.strictObject({ activation_code: z.string().min(1).max(1024) })
 
 /** The same for programs as the phone is for people, and what goes wrong, on request. JSON in and out. */
@@ -27,9 +31,9 @@ export function registerControl(
 
   app.get('/control/pushes', async () => ({ pushes: transactions.pushes() }))
   app.post<{ Params: { id: string } }>('/control/pushes/:id', async (request, reply) => {
-    const { answer } = answerSchema.parse(request.body)
-    if (transactions.answer(request.params.id, answer)) return { answered: answer }
-    return reply.code(409).send({ error: 'This push does not wait for an answer.' })
+    const { answer, verificationCode } = answerSchema.parse(request.body)
+    if (transactions.answer(request.params.id, answer, verificationCode)) return { answered: answer }
+    return reply.code(409).send({ error: 'This push does not wait for an answer, or the code is wrong.' })
   })
 
   app.post<{ Params: { id: string } }>('/control/devices/:id/passcode', async (request, reply) => {

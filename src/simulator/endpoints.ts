@@ -5,8 +5,9 @@ import { DuoFailure, invalidParameter, missingParameter } from './failure.ts'
 import { type Parameters, pushDetails } from './parameters.ts'
 import type { Passcodes } from './passcodes.ts'
 import type { Policy } from './policy.ts'
+import { type Status, say } from './push.ts'
 import type { EndpointName } from './scenarios.ts'
-import type { Status, Transactions } from './transactions.ts'
+import type { Transactions } from './transactions.ts'
 import {
   type Account,
   type AccountUser,
@@ -118,13 +119,13 @@ export function makeEndpoints(parts: {
       displayUsername: optional(parameters, 'display_username', 1024),
       pushinfo: pushDetails(parameters.get('pushinfo') ?? ''),
       ipaddr: requireAddress(parameters),
+      verificationCode: undefined,
     }
     const passcode = factor === 'passcode' ? required(parameters, 'passcode') : ''
     const wanted = factor === 'passcode' ? undefined : required(parameters, 'device')
     if (wanted !== undefined && wanted !== 'auto' && !user.devices.some(({ id }) => id === wanted))
       throw invalidParameter('device')
-    if (user.status === 'bypass')
-      return transactions.over({ result: 'allow', status: 'bypass', status_msg: 'Success. Logging you in...' })
+    if (user.status === 'bypass') return transactions.over(say.bypassed)
     if (user.status === 'disabled')
       return transactions.over({ result: 'deny', status: 'deny', status_msg: accountDisabled })
     if (user.status === 'locked out') return transactions.over(accountLocked)
@@ -132,7 +133,7 @@ export function makeEndpoints(parts: {
     const { device, way } = choose(user, wanted ?? 'auto', factor)
     if (way === 'sms') {
       passcodes.text(device, policy().smsBatch)
-      return transactions.over({ result: 'deny', status: 'sent', status_msg: 'New SMS passcodes sent.' })
+      return transactions.over(say.textsSent)
     }
     const { txid, pushId } = transactions.send(user, device, way, request)
     const { answer } = policy()
@@ -143,11 +144,7 @@ export function makeEndpoints(parts: {
   function passcodeGiven(user: AccountUser, passcode: string): string {
     const right = passcodes.take(user, passcode)
     account.record(user, right ? 'success' : 'failure')
-    return transactions.over(
-      right
-        ? { result: 'allow', status: 'allow', status_msg: 'Success. Logging you in...' }
-        : { result: 'deny', status: 'deny', status_msg: 'Incorrect passcode. Please try again.' },
-    )
+    return transactions.over(right ? say.allowed : say.wrongPasscode)
   }
 
   async function authStatus({ parameters, signal }: Call): Promise<Answer> {

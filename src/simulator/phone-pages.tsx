@@ -1,6 +1,6 @@
 import type { ComponentChildren, VNode } from 'preact'
 import type { Milliseconds } from '../clock.ts'
-import type { Push, PushState } from './transactions.ts'
+import type { Push, PushState } from './push.ts'
 import { type AccountUser, maskedNumber, type SimulatedDevice } from './users.ts'
 
 const EARLIER_AT_MOST = 5

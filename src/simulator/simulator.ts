@@ -7,8 +7,9 @@ import { openNews } from './news.ts'
 import { openPasscodes, type TextMessage } from './passcodes.ts'
 import { makePhone } from './phone.tsx'
 import { type Policy, type PolicyInput, policySchema } from './policy.ts'
+import type { Push, PushAnswer } from './push.ts'
 import { openScenarios, type ScenarioInput } from './scenarios.ts'
-import { openTransactions, type Push, type PushAnswer } from './transactions.ts'
+import { openTransactions } from './transactions.ts'
 import { openAccount, type SimulatedUser } from './users.ts'
 
 export interface SimulatorOptions {
@@ -37,8 +38,11 @@ export interface Simulator {
   readonly ca: string
   /** All pushes and calls there ever were, oldest first, answered ones too. */
   pushes(): readonly Push[]
-  /** False when it does not wait for an answer: unknown, answered, or older than a minute. */
-  answer(pushId: string, answer: PushAnswer): boolean
+  /**
+   * Answers as the person would. False when it does not count: the push or call is unknown, answered or older than a minute, the code of a
+   * Verified Push is wrong (`Push.verificationCode` is the right one), or only a call can be picked up.
+   */
+  answer(pushId: string, answer: PushAnswer, verificationCode?: string): boolean
   /** The next passcode that Duo Mobile or a token shows; each is right once. @throws when there is no such device, or it makes none */
   passcode(deviceId: string): string
   /** The text messages of a phone, oldest first. Only the passcodes of the newest are good, each once. */

@@ -1,59 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { type Clock, MINUTE, type Milliseconds } from '../clock.ts'
 import type { News } from './news.ts'
-import { type Account, type AccountUser, maskedNumber, type SimulatedDevice } from './users.ts'
-
-/** What auth_status says. */
-export type Status = {
-  readonly result: 'waiting' | 'allow' | 'deny'
-  readonly status: string
-  readonly status_msg: string
-}
-
-export type PushState = 'pending' | 'approved' | 'denied' | 'fraud' | 'timed-out'
-export type PushAnswer = 'approve' | 'deny' | 'fraud'
-
-/** What a phone received: a push, or a call. */
-export interface Push {
-  readonly id: string
-  readonly factor: 'push' | 'phone'
-  readonly username: string
-  readonly displayUsername: string
-  readonly device: SimulatedDevice
-  /** The word before *request*: `Login`. */
-  readonly type: string
-  /** In the order in which they came. */
-  readonly pushinfo: readonly (readonly [name: string, value: string])[]
-  readonly ipaddr: string | undefined
-  readonly sentAt: Milliseconds
-  /** From here on no answer counts. */
-  readonly deadline: Milliseconds
-  readonly state: PushState
-  readonly answeredAt: Milliseconds | undefined
-}
-
-/** Duo's words (the well-known ones; an open set). */
-const say = {
-  pushed: { result: 'waiting', status: 'pushed', status_msg: 'Pushed a login request to your device...' },
-  answered: { result: 'waiting', status: 'answered', status_msg: "Answered. Press '#' on your phone to log in." },
-  allowed: { result: 'allow', status: 'allow', status_msg: 'Success. Logging you in...' },
-  denied: { result: 'deny', status: 'deny', status_msg: 'Login request denied.' },
-  fraud: { result: 'deny', status: 'fraud', status_msg: 'Login request reported as fraudulent.' },
-  timedOut: { result: 'deny', status: 'timeout', status_msg: 'Login timed out.' },
-} as const satisfies Record<string, Status>
-
-const calling = (device: SimulatedDevice): Status => ({
-  result: 'waiting',
-  status: 'calling',
-  status_msg: `Dialing ${maskedNumber(device.number)}...`,
-})
-
-const endings = {
-  approve: { state: 'approved', status: say.allowed, outcome: 'success' },
-  deny: { state: 'denied', status: say.denied, outcome: 'failure' },
-  fraud: { state: 'fraud', status: say.fraud, outcome: 'failure' },
-  expire: { state: 'timed-out', status: say.timedOut, outcome: 'failure' },
-} as const satisfies Record<PushAnswer | 'expire', { state: PushState; status: Status; outcome: string }>
+import { calling, ending, type Push, type PushAnswer, type Status, say } from './push.ts'
+import type { Account, AccountUser, SimulatedDevice } from './users.ts'
 
 const PUSH_LIFETIME: Milliseconds = MINUTE
 /** How long an answer that nobody fetched is kept. */
@@ -62,6 +11,8 @@ const KEPT_AFTER_END: Milliseconds = 5 * MINUTE
 const POLL_AT_MOST: Milliseconds = MINUTE
 const EXPIRY_CHECK: Milliseconds = 50
 const TRANSACTIONS_AT_MOST = 10_000
+/** So often may a wrong code be entered; the last of them denies the push. */
+const WRONG_CODES = 3
 
 interface Transaction {
   readonly txid: string
@@ -80,6 +31,7 @@ export interface Request {
   readonly displayUsername: string | undefined
   readonly pushinfo: readonly (readonly [string, string])[]
   readonly ipaddr: string | undefined
+  readonly verificationCode: string | undefined
 }
 
 export interface Transactions {
@@ -99,8 +51,11 @@ export interface Transactions {
   next(txid: string, signal: AbortSignal): Promise<Status | 'unknown' | 'left'>
   /** The final status, for a synchronous call. */
   final(txid: string, signal: AbortSignal): Promise<Status | 'unknown' | 'left'>
-  /** False when the push is not pending: unknown, answered before, or too old. */
-  answer(pushId: string, answer: PushAnswer): boolean
+  /**
+   * False when it does not count: the push is unknown, answered before or too old, the code of a Verified Push is wrong (the third wrong one
+   * denies it), or only a call can be picked up.
+   */
+  answer(pushId: string, answer: PushAnswer, verificationCode?: string): boolean
   /** All there ever were (the last ten thousand), oldest first. */
   pushes(): readonly Push[]
   /** Ends what is past its deadline. Called at each use, and often while somebody waits. */
@@ -168,15 +123,24 @@ export function openTransactions(parts: {
     }
   }
 
-  function end(transaction: Transaction, push: Push, how: PushAnswer | 'expire') {
-    const { state, status, outcome } = endings[how]
+  function end(transaction: Transaction, push: Push, how: Exclude<PushAnswer, 'pick-up'> | 'expire') {
+    const { state, status } = ending(push, how)
     pending.delete(transaction)
     transaction.push = { ...push, state, answeredAt: how === 'expire' ? push.deadline : clock() }
     const owner = account.byDevice(push.device.id)?.user
-    if (owner) account.record(owner, outcome)
-    if (push.factor === 'phone' && how === 'approve') tell(transaction, say.answered)
+    if (owner) account.record(owner, how === 'approve' ? 'success' : 'failure')
     tell(transaction, status)
     news.changed()
+  }
+
+  /** A call that was not picked up before is now. */
+  function pickUp(transaction: Transaction, push: Push): Push {
+    if (push.factor !== 'phone' || push.pickedUp) return push
+    const answered: Push = { ...push, pickedUp: true }
+    transaction.push = answered
+    tell(transaction, say.answered)
+    news.changed()
+    return answered
   }
 
   function expire() {
@@ -231,6 +195,9 @@ export function openTransactions(parts: {
         type: request.type,
         pushinfo: request.pushinfo,
         ipaddr: request.ipaddr,
+        verificationCode: request.verificationCode,
+        wrongCodes: 0,
+        pickedUp: false,
         sentAt: now,
         deadline: now + PUSH_LIFETIME,
         state: 'pending',
@@ -261,11 +228,20 @@ export function openTransactions(parts: {
         if (typeof status === 'string' || status.result !== 'waiting') return status
       }
     },
-    answer(pushId, answer) {
+    answer(pushId, answer, verificationCode) {
       expire()
       const transaction = byTxid.get(txidByPush.get(pushId) ?? '')
-      if (transaction?.push?.state !== 'pending') return false
-      end(transaction, transaction.push, answer)
+      const push = transaction?.push
+      if (!transaction || push?.state !== 'pending') return false
+      if (answer === 'pick-up') return pickUp(transaction, push) !== push
+      if (answer === 'approve' && push.verificationCode !== undefined && push.verificationCode !== verificationCode) {
+        const wrong: Push = { ...push, wrongCodes: push.wrongCodes + 1 }
+        transaction.push = wrong
+        if (wrong.wrongCodes >= WRONG_CODES) end(transaction, wrong, 'deny')
+        else news.changed()
+        return false
+      }
+      end(transaction, answer === 'approve' ? pickUp(transaction, push) : push, answer)
       return true
     },
     pushes() {

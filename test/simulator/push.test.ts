@@ -49,7 +49,13 @@ describe('auth_status', () => {
     const alice = account.byName('alice', 'none')
     const [device] = alice?.devices ?? []
     if (!alice || !device) throw new Error('no alice')
-    const request = { type: 'Login', displayUsername: undefined, pushinfo: [], ipaddr: undefined }
+    const request = {
+      type: 'Login',
+      displayUsername: undefined,
+      pushinfo: [],
+      ipaddr: undefined,
+      verificationCode: undefined,
+    }
     const { txid, pushId } = transactions.send(alice, device, 'push', request)
     const stays = new AbortController().signal
     await transactions.next(txid, stays)
