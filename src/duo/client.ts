@@ -1,13 +1,16 @@
-import { stringify } from 'node:querystring'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
-import { type Dispatcher, Pool } from 'undici'
 import type { z } from 'zod'
 import { type Clock, type Milliseconds, SECOND } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import { type AuthResult, type AuthStatus, answers, envelope, type Preauth } from './answers.ts'
+import { type AuthResult, type AuthStatus, answers, type Preauth } from './answers.ts'
+import { openBreaker } from './breaker.ts'
+import { openDispatcher } from './dispatcher.ts'
+import { duoClock } from './duo-clock.ts'
 import { duoPackage } from './duo-package.ts'
-import { type DuoFailure, refusal, retryAfterSeconds, transportFailure, unavailable } from './failure.ts'
+import { type Exchanged, openExchange } from './exchange.ts'
+import { type DuoFailure, unavailable } from './failure.ts'
+import type { HttpProxy } from './proxy.ts'
 import { isPlain } from './text.ts'
 
 export type DuoAnswer<T> =
@@ -62,224 +65,189 @@ export interface DuoClient {
   authSync(request: ImmediateRequest): Promise<DuoAnswer<AuthResult>>
   /** Waits at Duo until the transaction changes, a minute at most. */
   authStatus(txid: string, signal: AbortSignal): Promise<DuoAnswer<AuthStatus>>
+  /** This machine's clock minus Duo's, in seconds, when Duo last told its time; undefined until then. */
+  readonly clockOffsetSeconds: number | undefined
   close(): Promise<void>
 }
 
-/** Of each attempt, from before the connection until the last byte. */
-const DEADLINES = { ping: 5, check: 5, preauth: 5, auth: 10, authSync: 10, authStatus: 65 } as const
-/** Duo's longest answer, a preauth with hundreds of devices, stays below this. */
-const MAX_BODY_BYTES = 512 * 1024
+type Name = keyof typeof answers
+
+const endpoints = {
+  ping: { method: 'GET', path: '/auth/v2/ping' },
+  check: { method: 'GET', path: '/auth/v2/check' },
+  preauth: { method: 'POST', path: '/auth/v2/preauth' },
+  auth: { method: 'POST', path: '/auth/v2/auth' },
+  authSync: { method: 'POST', path: '/auth/v2/auth' },
+  authStatus: { method: 'GET', path: '/auth/v2/auth_status' },
+} as const satisfies Record<Name, { method: 'GET' | 'POST'; path: string }>
+
+const USUAL_TIMEOUT: Milliseconds = 5 * SECOND
+/** A push whose answer is given up may ring all the same: its answer is worth a longer wait. */
+const FACTOR_AT_LEAST: Milliseconds = 10 * SECOND
+/** Duo holds a poll for so long. */
+const POLL_HELD: Milliseconds = 60 * SECOND
 const MAX_THROTTLED_RETRIES = 2
 /** A longer Retry-After is not waited for while a person looks at the page; it is told instead. */
 const MAX_WAIT: Milliseconds = 3 * SECOND
-
-const paths = {
-  ping: 'ping',
-  check: 'check',
-  preauth: 'preauth',
-  auth: 'auth',
-  authSync: 'auth',
-  authStatus: 'auth_status',
-} as const satisfies Record<keyof typeof answers, string>
+const BEFORE_RECONNECTING: Milliseconds = 200
 
 interface Call {
-  readonly name: keyof typeof answers
-  readonly method: 'GET' | 'POST'
+  readonly name: Name
   readonly parameters: Record<string, string>
   readonly signal?: AbortSignal
 }
 
+interface Answered<T> {
+  readonly answer: T
+  readonly headers: Exchanged['headers']
+}
+
 interface Parts {
-  readonly config: Pick<NonNullable<Config['duo_api']>, 'hostname' | 'integration_key' | 'secret_key'>
+  readonly config: Pick<NonNullable<Config['duo_api']>, 'hostname' | 'integration_key' | 'secret_key'> & {
+    readonly timeout?: Milliseconds
+  }
   readonly clock: Clock
   readonly log: FastifyBaseLogger
   /** PEM; trusted instead of Duo's pinned roots. */
   readonly rootCertificates?: string | undefined
+  readonly proxy?: HttpProxy | undefined
   /** For tests: shortens the deadlines. */
-  readonly deadline?: (name: keyof typeof answers) => Milliseconds
+  readonly deadline?: (name: Name) => Milliseconds
   /** For tests: the pause before another try. */
   readonly pause?: (duration: Milliseconds) => Promise<unknown>
+  /** For tests: how long an open breaker fails calls at once. */
+  readonly breakerPause?: Milliseconds
 }
 
 /** `api-1234.duosecurity.com`, or with a port; the name is signed in lower case and without the port. */
-export function parseApiHost(hostname: string): { name: string; origin: string } {
-  const [, name, port] = /^([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::(\d{1,5}))?$/i.exec(hostname) ?? []
-  if (name === undefined || Number(port ?? 443) > 65_535 || Number(port ?? 443) === 0)
+export function parseApiHost(hostname: string): { name: string; port: number; origin: string } {
+  const [, given, digits] = /^([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::(\d{1,5}))?$/i.exec(hostname) ?? []
+  const port = Number(digits ?? 443)
+  if (given === undefined || port > 65_535 || port === 0)
     throw new Error(
       'duo_api.hostname must be a host name such as api-1234abcd.duosecurity.com, without https:// or path',
     )
-  return { name: name.toLowerCase(), origin: `https://${name.toLowerCase()}${port === undefined ? '' : `:${port}`}` }
+  const name = given.toLowerCase()
+  return { name, port, origin: `https://${name}${digits === undefined ? '' : `:${port}`}` }
 }
 
 /**
- * A client of Duo's Auth API: signed by Duo's own package, sent by undici.
+ * A client of Duo's Auth API: signed by Duo's own package, sent by undici. A clock that is wrong is corrected for; while Duo is down, calls fail at
+ * once. A factor is asked for at most once: only a connection that was refused before anything went is tried again.
  * @throws when the hostname is none, or Duo's package is not as expected
  */
-export function duoClient({ config, clock, log, rootCertificates, deadline, pause }: Parts): DuoClient {
+export function duoClient(parts: Parts): DuoClient {
+  const { config, log, proxy, pause = duration => sleep(duration, undefined, { ref: false }) } = parts
   const { sign, roots, userAgent } = duoPackage()
   const { name: host, origin } = parseApiHost(config.hostname)
-  const deadlineOf = deadline ?? (name => DEADLINES[name] * SECOND)
-  const wait = pause ?? (duration => sleep(duration, undefined, { ref: false }))
-  const pool = new Pool(origin, {
-    // Said explicitly: NODE_TLS_REJECT_UNAUTHORIZED would weaken a connection that leaves it open.
-    connect: { ca: rootCertificates ?? roots, rejectUnauthorized: true, timeout: 5 * SECOND },
-    allowH2: false,
-    headersTimeout: 0, // the deadline of the call rules, over all of it
-    bodyTimeout: 0,
-    maxResponseSize: MAX_BODY_BYTES, // beyond it the connection is cut, and the call fails as malformed
+  const deadlineOf = parts.deadline ?? (name => usualDeadline(name, config.timeout ?? USUAL_TIMEOUT))
+  const duosClock = duoClock(parts.clock, log)
+  const dispatcher = openDispatcher({ origin, name: host, roots: parts.rootCertificates ?? roots, proxy })
+  const exchange = openExchange({
+    dispatcher,
+    origin,
+    proxy,
+    userAgent,
+    authorization: ({ method, path, parameters }, date) =>
+      sign(config.integration_key, config.secret_key, method, host, path, parameters, date),
+    now: duosClock.now,
   })
+  const breaker = openBreaker({ probe: askTime, log, pause: parts.breakerPause })
 
-  async function send(call: Call): Promise<DuoAnswer<{ value: unknown; headers: Dispatcher.ResponseData['headers'] }>> {
-    const path = `/auth/v2/${paths[call.name]}`
-    const date = new Date(clock()).toUTCString()
-    const encoded = stringify(call.parameters)
-    const isPost = call.method === 'POST'
-    const stop = new AbortController()
-    const timer = setTimeout(() => stop.abort(), deadlineOf(call.name))
-    const giveUp = () => stop.abort()
-    call.signal?.addEventListener('abort', giveUp)
-    if (call.signal?.aborted === true) giveUp()
-    try {
-      const response = await pool.request({
-        path: isPost || encoded === '' ? path : `${path}?${encoded}`,
-        method: call.method,
-        headers: {
-          date,
-          authorization: sign(
-            config.integration_key,
-            config.secret_key,
-            call.method,
-            host,
-            path,
-            call.parameters,
-            date,
-          ),
-          'user-agent': userAgent,
-          accept: 'application/json',
-          ...(isPost ? { 'content-type': 'application/x-www-form-urlencoded' } : {}),
-        },
-        body: isPost ? encoded : null,
-        signal: stop.signal,
-      })
-      return await read(response)
-    } catch (error) {
-      const late = stop.signal.aborted
-      const failure = late ? unavailable('duo-timeout', `no answer to ${call.name} in time`) : transportFailure(error)
-      return { ok: false, failure }
-    } finally {
-      clearTimeout(timer)
-      call.signal?.removeEventListener('abort', giveUp)
-    }
+  /** One try, its answer checked against what such an answer must have. */
+  async function once<T extends z.ZodType>(schema: T, call: Call): Promise<DuoAnswer<Answered<z.infer<T>>>> {
+    const exchanged = await exchange({ ...endpoints[call.name], ...call, deadline: deadlineOf(call.name) })
+    if (!exchanged.ok) return exchanged
+    const answer = schema.safeParse(exchanged.value.value)
+    if (answer.success) return { ok: true, value: { answer: answer.data, headers: exchanged.value.headers } }
+    const what = answer.error.issues[0]?.path.join('.')
+    const failure = unavailable('duo-malformed', `an answer to ${call.name} without a valid ${what || 'response'}`)
+    return { ok: false, failure }
   }
 
-  /** HTTP status, then content type, then stat: each must be right before the next is looked at. */
-  async function read({ statusCode, headers, body }: Dispatcher.ResponseData) {
-    const failed = (failure: DuoFailure) => {
-      body.on('error', () => {}) // nobody reads on; a late error of the socket must not reach the process
-      body.destroy()
-      return { ok: false as const, failure }
-    }
-    if (statusCode === 429) {
-      const seconds = retryAfterSeconds(headerOf(headers, 'retry-after') ?? headerOf(headers, 'x-retry-after'), clock)
-      const failure = unavailable('duo-throttled', 'Duo answered HTTP 429')
-      return failed(seconds === undefined ? failure : { ...failure, retryAfterSeconds: seconds })
-    }
-    if (statusCode >= 500) return failed(unavailable('duo-server-error', `Duo answered HTTP ${statusCode}`))
-    if (statusCode !== 200 && (statusCode < 400 || statusCode > 499))
-      return failed(unavailable('duo-malformed', `HTTP ${statusCode}, which is none of Duo’s answers`))
-    const type = headerOf(headers, 'content-type') ?? 'no content type'
-    if (!/^application\/json\s*(;|$)/i.test(type) || headers['content-encoding'] !== undefined)
-      return failed(
-        unavailable(
-          'duo-malformed',
-          `HTTP ${statusCode} with ${type}, encoding ${headers['content-encoding'] ?? 'none'}`,
-        ),
-      )
-    const parsed = envelope.safeParse(jsonOf(await body.text()))
-    if (!parsed.success)
-      return failed(unavailable('duo-malformed', `HTTP ${statusCode} with a body that is no answer of Duo’s`))
-    const { stat, response, code, message, message_detail } = parsed.data
-    if (statusCode === 200 && stat === 'OK') return { ok: true as const, value: { value: response, headers } }
-    if (stat === 'OK') return failed(unavailable('duo-malformed', `HTTP ${statusCode} with stat OK`))
-    // Duo's codes begin with the HTTP status; one that does not is not believed over the status.
-    const numeric = Number(code)
-    const believable = Number.isInteger(numeric) && numeric >= 40_000 && numeric < 60_000 ? numeric : statusCode * 100
-    return failed(refusal({ code: believable, message: textual(message), detail: textual(message_detail) }))
+  /** Duo's time needs no signature, so that a wrong clock can ask for it. */
+  async function askTime() {
+    const answer = await once(answers.ping, { name: 'ping', parameters: {} })
+    if (answer.ok) duosClock.learn(answer.value.answer.time)
+    return answer
   }
 
-  async function call<T extends z.ZodType>(schema: T, request: Call, idempotent: boolean) {
-    const odd = Object.entries(request.parameters).find(([, value]) => !isPlain(value))
-    if (odd !== undefined)
-      return failedCall(request, {
-        kind: 'request',
-        reason: 'duo-refused',
-        detail: `the parameter ${odd[0]} has characters that cannot be signed`,
-        sent: false,
-        parameter: odd[0],
-      })
-    for (let throttled = 0, reconnected = false; ; ) {
-      const sent = await send(request)
-      if (sent.ok) {
-        const answer = schema.safeParse(sent.value.value)
-        if (answer.success) return { ok: true as const, value: answer.data, headers: sent.value.headers }
-        const what = answer.error.issues[0]?.path.join('.')
-        return failedCall(
-          request,
-          unavailable('duo-malformed', `an answer to ${request.name} without a valid ${what || 'response'}`),
-        )
-      }
-      const { failure } = sent
-      const over = !idempotent || request.signal?.aborted === true
-      if (failure.reason === 'duo-throttled' && !over && throttled < MAX_THROTTLED_RETRIES) {
+  /** Tries until there is an answer, or a failure that another try would not mend or must not follow. */
+  async function tries<T extends z.ZodType>(schema: T, call: Call): Promise<DuoAnswer<Answered<z.infer<T>>>> {
+    const repeatable = call.name !== 'auth' && call.name !== 'authSync'
+    let throttled = 0
+    let reconnected = false
+    let redated = false
+    for (;;) {
+      const answer = await once(schema, call)
+      if (answer.ok || call.signal?.aborted === true) return answer
+      const { failure } = answer
+      if (failure.reason === 'duo-throttled' && repeatable && throttled < MAX_THROTTLED_RETRIES) {
         const duration = (failure.retryAfterSeconds ?? 2 ** throttled) * SECOND
-        if (duration <= MAX_WAIT) {
-          throttled += 1
-          await wait(duration + Math.random() * 0.2 * SECOND)
-          continue
-        }
-      }
-      // A refused connection, or one that a server closed while it lay idle.
-      if (failure.reason === 'duo-unreachable' && !over && !reconnected) {
+        if (duration > MAX_WAIT) return answer
+        throttled += 1
+        await pause(duration + Math.random() * 0.2 * SECOND)
+      } else if (failure.reason === 'duo-unreachable' && (repeatable || !failure.sent) && !reconnected) {
+        // Refused; or, where a second time does no harm, closed by a server while it lay idle.
         reconnected = true
-        continue
-      }
-      return failedCall(request, failure)
+        if (!failure.sent) await pause(BEFORE_RECONNECTING)
+      } else if (failure.reason === 'duo-clock' && !redated) {
+        redated = true
+        const corrected = duosClock.correction
+        await askTime()
+        if (duosClock.correction === corrected || !repeatable) return answer
+      } else return answer
     }
   }
 
-  async function failedCall(request: Call, failure: DuoFailure): Promise<{ ok: false; failure: DuoFailure }> {
-    const told = failure.reason === 'duo-clock' && request.name !== 'ping' ? await withOffset(failure) : failure
-    if (request.signal?.aborted !== true) log.debug({ call: request.name, ...told }, 'Duo call failed')
-    return { ok: false, failure: told }
+  async function call<T extends z.ZodType>(schema: T, request: Call): Promise<DuoAnswer<Answered<z.infer<T>>>> {
+    const odd = Object.entries(request.parameters).find(([, value]) => !isPlain(value))?.[0]
+    // A poll goes to Duo in any case: what rings is listened to, and whoever follows it keeps a pace of its own.
+    const answer =
+      odd !== undefined
+        ? { ok: false as const, failure: unsignable(odd) }
+        : request.name === 'authStatus'
+          ? await tries(schema, request)
+          : await breaker.through(() => tries(schema, request))
+    if (answer.ok) return answer
+    const { offsetSeconds } = duosClock
+    const failure =
+      answer.failure.reason === 'duo-clock' && offsetSeconds !== undefined
+        ? { ...answer.failure, clockOffsetSeconds: offsetSeconds }
+        : answer.failure
+    if (request.signal?.aborted !== true) log.debug({ call: request.name, ...failure }, 'Duo call failed')
+    return { ok: false, failure }
   }
 
-  async function withOffset(failure: DuoFailure): Promise<DuoFailure> {
-    const answer = await ping()
-    if (!answer.ok) return failure
-    return { ...failure, clockOffsetSeconds: Math.round(clock() / SECOND) - answer.value.time }
-  }
-
-  async function ping(): Promise<DuoAnswer<{ time: number; simulator: boolean }>> {
-    const answer = await call(answers.ping, { name: 'ping', method: 'GET', parameters: {} }, true)
-    if (!answer.ok) return answer
-    return { ok: true, value: { ...answer.value, simulator: answer.headers['x-postern-simulator'] !== undefined } }
+  async function ask<T extends z.ZodType>(schema: T, request: Call): Promise<DuoAnswer<z.infer<T>>> {
+    const answered = await call(schema, request)
+    return answered.ok ? { ok: true, value: answered.value.answer } : answered
   }
 
   return {
-    ping,
-    check: () => call(answers.check, { name: 'check', method: 'GET', parameters: {} }, true),
-    preauth: ({ username, ipaddr, hostname, trustedDeviceToken, verifiedPush }) => {
-      const verified = verifiedPush === true ? '1' : undefined
+    async ping() {
+      const answered = await call(answers.ping, { name: 'ping', parameters: {} })
+      if (!answered.ok) return answered
+      const { answer, headers } = answered.value
+      duosClock.learn(answer.time)
+      return { ok: true, value: { ...answer, simulator: headers['x-postern-simulator'] !== undefined } }
+    },
+    async check() {
+      const answer = await ask(answers.check, { name: 'check', parameters: {} })
+      if (answer.ok) duosClock.learn(answer.value.time)
+      return answer
+    },
+    preauth({ username, ipaddr, hostname, trustedDeviceToken, verifiedPush }) {
       const parameters = stated({
         username,
         ipaddr,
         hostname,
         trusted_device_token: trustedDeviceToken,
-        client_supports_verified_push: verified,
+        client_supports_verified_push: verifiedPush === true ? '1' : undefined,
       })
-      return call(answers.preauth, { name: 'preauth', method: 'POST', parameters }, true)
+      return ask(answers.preauth, { name: 'preauth', parameters })
     },
-    auth: request => {
+    auth(request) {
       const { username, factor, device, ipaddr, hostname } = request
       const push = request.factor === 'push' ? request : undefined
       const parameters = stated({
@@ -294,18 +262,30 @@ export function duoClient({ config, clock, log, rootCertificates, deadline, paus
         pushinfo: push?.pushinfo,
         txid: push?.txid,
       })
-      return call(answers.auth, { name: 'auth', method: 'POST', parameters }, false)
+      return ask(answers.auth, { name: 'auth', parameters })
     },
-    authSync: request => {
+    authSync(request) {
       const { username, factor, ipaddr, hostname } = request
       const how = request.factor === 'sms' ? { device: request.device } : { passcode: request.passcode }
       const parameters = stated({ username, factor, ...how, ipaddr, hostname })
-      return call(answers.authSync, { name: 'authSync', method: 'POST', parameters }, false)
+      return ask(answers.authSync, { name: 'authSync', parameters })
     },
-    authStatus: (txid, signal) =>
-      call(answers.authStatus, { name: 'authStatus', method: 'GET', parameters: { txid }, signal }, true),
-    close: () => pool.destroy(),
+    authStatus: (txid, signal) => ask(answers.authStatus, { name: 'authStatus', parameters: { txid }, signal }),
+    get clockOffsetSeconds() {
+      return duosClock.offsetSeconds
+    },
+    close: () => dispatcher.destroy(),
   }
+}
+
+function usualDeadline(name: Name, timeout: Milliseconds): Milliseconds {
+  if (name === 'authStatus') return POLL_HELD + timeout
+  return name === 'auth' || name === 'authSync' ? Math.max(timeout, FACTOR_AT_LEAST) : timeout
+}
+
+function unsignable(parameter: string): DuoFailure {
+  const detail = `the parameter ${parameter} has characters that cannot be signed`
+  return { kind: 'request', reason: 'duo-refused', detail, sent: false, parameter }
 }
 
 /** Without those that are undefined or, but for the name, empty: Duo reads an empty one as given. */
@@ -315,21 +295,4 @@ function stated(parameters: Record<string, string | undefined>): Record<string, 
       value === undefined || (value === '' && name !== 'username') ? [] : [[name, value]],
     ),
   )
-}
-
-function headerOf(headers: Dispatcher.ResponseData['headers'], name: string): string | undefined {
-  const value = headers[name]
-  return Array.isArray(value) ? value[0] : value
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
-function textual(value: unknown): string {
-  return typeof value === 'string' ? value : ''
 }

@@ -1,6 +1,6 @@
 import { type Dispatcher, Pool, ProxyAgent } from 'undici'
 import { type Milliseconds, SECOND } from '../clock.ts'
-import type { Proxy } from './proxy.ts'
+import type { HttpProxy } from './proxy.ts'
 
 const CONNECT_WITHIN: Milliseconds = 5 * SECOND
 /** Duo's longest answer, a preauth with hundreds of devices, stays below this. */
@@ -13,7 +13,7 @@ interface Target {
   readonly name: string
   /** PEM: the only roots that count. */
   readonly roots: string
-  readonly proxy: Proxy | undefined
+  readonly proxy: HttpProxy | undefined
 }
 
 /**

@@ -4,9 +4,9 @@ import type { Clock, Milliseconds } from '../clock.ts'
 import { envelope } from './answers.ts'
 import type { DuoAnswer } from './client.ts'
 import { type DuoFailure, refusal, retryAfterSeconds, transportFailure, unavailable } from './failure.ts'
-import type { Proxy } from './proxy.ts'
+import type { HttpProxy } from './proxy.ts'
 
-export interface Request {
+export interface SignedRequest {
   /** For words about it. */
   readonly name: string
   readonly method: 'GET' | 'POST'
@@ -26,17 +26,17 @@ export interface Exchanged {
 interface Parts {
   readonly dispatcher: Dispatcher
   readonly origin: string
-  readonly proxy: Proxy | undefined
+  readonly proxy: HttpProxy | undefined
   readonly userAgent: string
   /** The Authorization header of a request with this Date. */
-  readonly authorization: (request: Request, date: string) => string
+  readonly authorization: (request: SignedRequest, date: string) => string
   /** Duo's time, as far as it is known. */
   readonly now: Clock
 }
 
 /** One request, signed and dated afresh, and what Duo's envelope says. Never tries again, never rejects. */
 export function openExchange({ dispatcher, origin, proxy, userAgent, authorization, now }: Parts) {
-  return async function exchange(request: Request): Promise<DuoAnswer<Exchanged>> {
+  return async function exchange(request: SignedRequest): Promise<DuoAnswer<Exchanged>> {
     const date = new Date(now()).toUTCString()
     const encoded = stringify(request.parameters)
     const isPost = request.method === 'POST'

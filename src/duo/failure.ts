@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { Reason } from '../problems/problems.ts'
+import type { HttpProxy } from './proxy.ts'
 import { plainText } from './text.ts'
 
 /**
@@ -60,8 +61,18 @@ const network: Record<string, { reason: Reason; sent: boolean }> = {
 }
 
 /** An error of the transport, by its code; whatever has none counts as sent, for then nobody knows. */
-export function transportFailure(error: unknown): DuoFailure {
-  const { code, message } = codeOf(error)
+export function transportFailure(error: unknown, proxy?: HttpProxy): DuoFailure {
+  const { code, message, codes } = codeOf(error)
+  if (proxy !== undefined) {
+    const refused = /^Proxy response \((\d{3})\)/.exec(message)?.[1]
+    // The deadline of a call sets no limit of undici's: this one is the tunnel's.
+    const silent = code === 'UND_ERR_HEADERS_TIMEOUT'
+    const missed = silent || network[code]?.sent === false || codes.some(one => one.startsWith('UND_ERR_PRX_'))
+    if (refused !== undefined || missed) {
+      const what = refused === undefined ? `${code} ${message}` : `it answered ${refused}`
+      return unavailable('duo-proxy', `the proxy ${proxy.address} of ${proxy.setBy}: ${what}`, false)
+    }
+  }
   const words = certificateWords[code]
   if (words !== undefined || /^(ERR_SSL_|ERR_TLS_|CERT_)/.test(code) || code === 'EPROTO')
     return unavailable('duo-tls', words === undefined ? `${code} ${message}` : `${words} (${code})`, false)
@@ -77,15 +88,19 @@ export function unavailable(reason: Reason, detail: string, sent = true): DuoFai
 }
 
 /** The innermost error that has a code: undici wraps what the socket said. */
-function codeOf(error: unknown): { code: string; message: string } {
+function codeOf(error: unknown): { code: string; message: string; codes: readonly string[] } {
   let current = error
+  const codes: string[] = []
   let found = { code: '', message: String(error) }
   for (let depth = 0; depth < 5 && current instanceof Error; depth += 1) {
     const code: unknown = Reflect.get(current, 'code')
-    if (typeof code === 'string') found = { code, message: current.message }
+    if (typeof code === 'string') {
+      found = { code, message: current.message }
+      codes.push(code)
+    }
     current = current.cause
   }
-  return found
+  return { ...found, codes }
 }
 
 /** What Duo means by a FAIL: the code rules, as the Auth API documents it. */

@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import { parseProxyUrl } from '../config/proxy-url.ts'
 
 /** An HTTP proxy on the way to Duo. */
-export interface Proxy {
+export interface HttpProxy {
   /** `http://proxy.example.com:3128`: without user name and password, for the log too. */
   readonly address: string
   readonly setBy: 'duo_api.proxy' | 'HTTPS_PROXY'
@@ -20,14 +20,14 @@ type Environment = Readonly<Record<string, string | undefined>>
 export function proxyFor(
   duo: { readonly proxy?: string | undefined; readonly name: string; readonly port: number },
   env: Environment,
-): Proxy | 'unusable' | undefined {
+): HttpProxy | 'unusable' | undefined {
   if (duo.proxy !== undefined) return from(duo.proxy, 'duo_api.proxy') ?? 'unusable'
   const given = (env.https_proxy ?? env.HTTPS_PROXY ?? '').trim()
   if (given === '' || isLoopback(duo.name) || isExcepted(duo, env.no_proxy ?? env.NO_PROXY ?? '')) return undefined
   return from(given.includes('://') ? given : `http://${given}`, 'HTTPS_PROXY') ?? 'unusable'
 }
 
-function from(text: string, setBy: Proxy['setBy']): Proxy | undefined {
+function from(text: string, setBy: HttpProxy['setBy']): HttpProxy | undefined {
   const url = parseProxyUrl(text)
   if (url === undefined) return undefined
   const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`

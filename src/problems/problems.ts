@@ -68,6 +68,10 @@ export const problems = {
   },
   'duo-client-too-old': { title: 'Duo refuses this client as deprecated (40301)', mend: 'Upgrade Postern.' },
   'duo-clock': { title: 'This machine’s clock is wrong (40105)', mend: 'Turn on time synchronisation on the server.' },
+  'clock-off': {
+    title: 'This machine’s clock differs from Duo’s',
+    mend: 'Turn on time synchronisation on the server. Until then calls to Duo are dated by Duo’s clock.',
+  },
   'duo-dns': {
     title: 'Duo’s host name cannot be looked up',
     mend: 'Check duo_api.hostname and the name server of this machine.',
@@ -83,6 +87,10 @@ export const problems = {
   'duo-tls': {
     title: 'Duo’s certificate is not trusted',
     mend: 'Something between this machine and Duo intercepts TLS: exempt duo_api.hostname, or give its CA as duo_api.ca_file.',
+  },
+  'duo-proxy': {
+    title: 'The proxy on the way to Duo does not let Postern through',
+    mend: 'Check duo_api.proxy, or HTTPS_PROXY and NO_PROXY of the environment: address, user name and password, and that CONNECT to duo_api.hostname on port 443 is allowed.',
   },
   'duo-malformed': {
     title: 'Duo’s answer is not one of Duo’s',
