@@ -44,7 +44,9 @@ const foreignKeys: Record<string, Foreign> = {
   'server.buffers': ignored('Postern has limits of its own.'),
   'server.timeouts': ignored('Postern has deadlines of its own.'),
   'server.disable_healthcheck': ignored('/api/health is always there.'),
-  'server.endpoints': ignored('Postern’s endpoints, and the limits on them, are fixed.'),
+  'server.endpoints.rate_limits': ignored('Postern has limits of its own.'),
+  'server.endpoints.enable_pprof': ignored('Postern has no such endpoint.'),
+  'server.endpoints.enable_expvars': ignored('Postern has no such endpoint.'),
   'authentication_backend.password_change': ignored('Postern changes no passwords.'),
   'authentication_backend.file.password': ignored(
     'it concerns new hashes only; every algorithm that Authelia writes is verified.',

@@ -1,5 +1,6 @@
 import { withoutForeignKeys } from './authelia-keys.ts'
 import { checkAccessRules } from './checks/access-rules.ts'
+import { checkAuthzEndpoints } from './checks/authz-endpoints.ts'
 import { checkCookieDomains } from './checks/cookie-domains.ts'
 import { checkDuoKeys } from './checks/duo-keys.ts'
 import { createReport } from './checks/report.ts'
@@ -43,6 +44,7 @@ export async function loadConfig(file: string, env: NodeJS.ProcessEnv): Promise<
   const report = createReport(document)
   checkCookieDomains(report)
   checkAccessRules(report)
+  checkAuthzEndpoints(report)
   checkDuoKeys(report, isPlaceholder)
   checkSecrets(report)
   const checked = configSchema.safeParse(document.value)

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { MINUTE, type Milliseconds, SECOND } from '../clock.ts'
+import { assertionLifespan, authzEndpoints } from './authz-endpoints.ts'
 import {
   address,
   cookieName,
@@ -142,6 +143,12 @@ export const configSchema = z.strictObject({
       trusted_proxies: z.array(trustedProxy).default(['127.0.0.0/8', '::1/128']),
       /** Whether to read the configuration anew when its file changes. */
       watch: z.boolean().default(false),
+      /** What proxies ask, by its name below /api/authz/; the built-in ones may be given anew. */
+      endpoints: z.strictObject({ authz: authzEndpoints.default({}) }).prefault({}),
+      /** Present: every 200 of the gate carries a signed Remote-Assertion. */
+      identity_assertion: z
+        .strictObject({ lifespan: assertionLifespan.default(30 * SECOND) })
+        .optional(),
     })
     .prefault({}),
   log: z

@@ -5,10 +5,10 @@ import type { ProxyHeaders } from './proxy-headers.ts'
 /** The portal of one cookie domain, as the gate needs it. */
 export interface Portal {
   /**
-   * Whether a proxy that names a portal (`authelia_url` in the query, `X-Authelia-URL`) names this one; true when it names none. Any other
-   * would be an open redirect: Authelia takes each that lies in the cookie domain.
+   * Which portal a proxy names, in one of these parameters of its query or in `X-Authelia-URL`. Another one would be an open redirect:
+   * Authelia takes each that lies in the cookie domain.
    */
-  isNamedBy(query: unknown, headers: ProxyHeaders): boolean
+  named(query: unknown, headers: ProxyHeaders, parameters: readonly string[]): 'this' | 'none' | 'another'
   /** Whether the judged URL is the portal itself: a redirect to it would come back here. */
   isAskedFor(url: OriginalUrl): boolean
   /** For a page that is shown on an application's host and takes style and pictures from the portal. */
@@ -21,10 +21,13 @@ export function portalOf({ authelia_url: origin }: CookieDomain): Portal {
     return typeof url === 'object' && url.target === '/' && originOf(url) === origin
   }
   return {
-    isNamedBy(query, headers) {
-      const header = headers['x-authelia-url']
-      if (header !== undefined && !isThis(header)) return false
-      return !(typeof query === 'object' && query !== null && 'authelia_url' in query) || isThis(query.authelia_url)
+    named(query, headers, parameters) {
+      const values: unknown[] = []
+      if (headers['x-authelia-url'] !== undefined) values.push(headers['x-authelia-url'])
+      if (typeof query === 'object' && query !== null)
+        for (const [name, value] of Object.entries(query)) if (parameters.includes(name)) values.push(value)
+      if (values.length === 0) return 'none'
+      return values.every(isThis) ? 'this' : 'another'
     },
     isAskedFor: url => originOf(url) === origin,
     pagePolicy: `default-src 'none'; style-src ${origin}; img-src ${origin}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,

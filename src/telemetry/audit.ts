@@ -7,6 +7,8 @@ interface Fields {
   username?: string
   ip?: string
   host?: string
+  /** Its position in `access_control.rules`, from 1. */
+  rule?: number | 'default'
   reason?: string
   device?: string
   /** For an administrator: cause and mend in words. */
@@ -22,6 +24,7 @@ export const severity = {
   'login.banned': 'warn',
   'login.busy': 'warn',
   'login.unavailable': 'error',
+  'basic.accepted': 'info',
   logout: 'info',
   'session.foreign-domain': 'warn',
   'session.ambiguous': 'warn',
@@ -37,6 +40,7 @@ export const severity = {
   'push.cancelled': 'info',
   'push.late-approval': 'warn',
   'duo.bypass': 'warn',
+  'duo.failmode': 'error',
   'duo.denied': 'warn',
   'duo.no-device': 'warn',
   'duo.enroll': 'warn',

@@ -1,13 +1,15 @@
 import { connect } from 'node:net'
 import Fastify, { type FastifyInstance } from 'fastify'
-import { type Access, compileAccess } from '../../src/access/access.ts'
+import type { z } from 'zod'
+import { compileAccess } from '../../src/access/access.ts'
+import { authzEndpoints } from '../../src/config/authz-endpoints.ts'
 import { type Config, configSchema } from '../../src/config/schema.ts'
 import { type GateOptions, gate } from '../../src/gate/gate.ts'
 import { trustedProxies } from '../../src/http/client-address.ts'
 import { cookieValues } from '../../src/http/cookies.ts'
 import { type Found, type Session, StoreDown } from '../../src/session/session.ts'
 import { createAudit } from '../../src/telemetry/audit.ts'
-import type { Person } from '../../src/users/users.ts'
+import type { FirstFactor, Person } from '../../src/users/users.ts'
 
 /** The set-up of the bad-input catalogue: domains, rules and people. */
 const rules = {
@@ -53,6 +55,11 @@ export interface House {
   readonly touched: string[]
   people: Map<string, Person>
   state: 'up' | 'down' | 'down later' | 'slow'
+  /** What was asked of the password check, in order. */
+  readonly checked: { typed: string; password: string; ip: string | undefined }[]
+  /** The password check: by default john's is `secret`, and nobody else has one. */
+  check: (typed: string, password: string) => FirstFactor | Promise<FirstFactor>
+  readonly banned: Set<string>
   now: number
 }
 
@@ -62,7 +69,15 @@ export interface House {
  */
 export async function house(
   cleanup: (end: () => Promise<void>) => void,
-  over: Partial<GateOptions> & { access?: Access; trusted?: readonly string[]; path?: string } = {},
+  {
+    endpoints,
+    ...over
+  }: Partial<Omit<GateOptions, 'endpoints'>> & {
+    trusted?: readonly string[]
+    path?: string
+    /** As in the file, under server.endpoints.authz. */
+    endpoints?: z.input<typeof authzEndpoints>
+  } = {},
 ): Promise<House> {
   const lines: Record<string, unknown>[] = []
   const app = Fastify({
@@ -76,6 +91,14 @@ export async function house(
     touched: [],
     people: new Map([['john', john]]),
     state: 'up',
+    checked: [],
+    check: (typed, password) => {
+      const person = password === 'secret' ? at.people.get(typed) : undefined
+      return person === undefined
+        ? { outcome: 'refused', triesLeft: 2, cause: 'wrong-password' }
+        : { outcome: 'accepted', person }
+    },
+    banned: new Set(),
     now: Date.UTC(2026, 0, 1),
   }
   const find: GateOptions['sessions']['find'] = (rawHeaders, domain) => {
@@ -90,7 +113,15 @@ export async function house(
   }
   await app.register(gate, {
     sessions: { find, touch: ({ username }) => void at.touched.push(username) },
-    users: { find: username => at.people.get(username) },
+    users: {
+      find: username => at.people.get(username),
+      isBanned: username => at.banned.has(username),
+      checkPassword: async (typed, password, { ip }) => {
+        at.checked.push({ typed, password, ip })
+        return at.check(typed, password)
+      },
+    },
+    endpoints: authzEndpoints.parse(endpoints ?? {}),
     access: compileAccess({ access_control: rules, definitions: { network: {} } }),
     cookies: config.session.cookies,
     proxies: trustedProxies(over.trusted ?? ['127.0.0.0/8']),
@@ -163,13 +194,21 @@ export function exchange(to: { port: number } | { path: string }, bytes: string)
 type Fields = readonly (readonly [name: string, value: string])[]
 
 /** A request to the gate, with these header lines exactly, in this order. */
-export function ask(to: { port: number } | { path: string }, path: string, fields: Fields, method = 'GET') {
+export function ask(
+  to: { port: number } | { path: string },
+  path: string,
+  fields: Fields,
+  method = 'GET',
+  host = 'postern',
+) {
   const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`).join('')
-  return exchange(to, `${method} ${path} HTTP/1.1\r\nHost: postern\r\n${lines}Connection: close\r\n\r\n`)
+  return exchange(to, `${method} ${path} HTTP/1.1\r\nHost: ${host}\r\n${lines}Connection: close\r\n\r\n`)
 }
 
 export const authRequest = '/api/authz/auth-request'
 export const forwardAuth = '/api/authz/forward-auth'
+export const extAuthz = '/api/authz/ext-authz'
+export const legacy = '/api/verify'
 
 export interface Judged {
   readonly url?: string
@@ -177,9 +216,12 @@ export interface Judged {
   readonly cookie?: string
   readonly accept?: string
   readonly more?: Fields
-  /** The method by which the proxy asks. */
+  /** The method by which the proxy asks; not where that is the visitor's own. */
   readonly by?: string
+  /** Of the proxy's own. */
   readonly query?: string
+  /** Where it asks, in place of the built-in endpoint. */
+  readonly at?: string
 }
 
 /** As nginx asks. */
@@ -187,29 +229,57 @@ export function asNginx(to: House, judged: Judged = {}) {
   const { url = 'https://one.example.com/', method = 'GET' } = judged
   return ask(
     to,
-    `${authRequest}${judged.query ?? ''}`,
+    `${judged.at ?? authRequest}${judged.query ?? ''}`,
     [['X-Original-URL', url], ['X-Original-Method', method], ...rest(judged)],
     judged.by,
   )
 }
 
+function parted(url: string): [scheme: string, host: string, target: string] {
+  const [, scheme = '', host = '', target = ''] = /^([^:]*):\/\/([^/]*)(.*)$/s.exec(url) ?? []
+  return [scheme, host, target]
+}
+
+function forwarded({ url = 'https://one.example.com/', method = 'GET' }: Judged): Fields {
+  const [scheme, host, target] = parted(url)
+  return [
+    ['X-Forwarded-Proto', scheme],
+    ['X-Forwarded-Host', host],
+    ['X-Forwarded-URI', target],
+    ['X-Forwarded-Method', method],
+    ['X-Forwarded-For', '203.0.113.9'],
+  ]
+}
+
 /** As Traefik and Caddy ask. */
 export function asTraefik(to: House, judged: Judged = {}) {
-  const { url = 'https://one.example.com/', method = 'GET' } = judged
-  const [, proto = '', host = '', uri = ''] = /^([^:]*):\/\/([^/]*)(.*)$/s.exec(url) ?? []
+  const path = `${judged.at ?? forwardAuth}${judged.query ?? ''}`
+  return ask(to, path, [...forwarded(judged), ...rest(judged)], judged.by)
+}
+
+/** As Envoy asks: by the visitor's method, path and Host. */
+export function asEnvoy(to: House, judged: Judged = {}) {
+  const [scheme, host, target] = parted(judged.url ?? 'https://one.example.com/')
   return ask(
     to,
-    `${forwardAuth}${judged.query ?? ''}`,
-    [
-      ['X-Forwarded-Proto', proto],
-      ['X-Forwarded-Host', host],
-      ['X-Forwarded-URI', uri],
-      ['X-Forwarded-Method', method],
-      ['X-Forwarded-For', '203.0.113.9'],
-      ...rest(judged),
-    ],
-    judged.by,
+    `${judged.at ?? extAuthz}/${target}`,
+    [['X-Forwarded-Proto', scheme], ['X-Forwarded-For', '203.0.113.9'], ...rest(judged)],
+    judged.by ?? judged.method,
+    host,
   )
+}
+
+const portalFor = (url: string) =>
+  url.includes('example.org')
+    ? 'https://auth.example.org:8443/'
+    : url.includes('.localhost')
+      ? 'http://auth.app.localhost:8080/'
+      : 'https://auth.example.com/'
+
+/** As an older Traefik file asks, which names the portal. */
+export function asLegacy(to: House, judged: Judged = {}) {
+  const query = judged.query ?? `?rd=${encodeURIComponent(portalFor(judged.url ?? ''))}`
+  return ask(to, `${judged.at ?? legacy}${query}`, [...forwarded(judged), ...rest(judged)], judged.by)
 }
 
 function rest({ cookie, accept = 'text/html', more = [] }: Judged): Fields {
@@ -220,10 +290,12 @@ function rest({ cookie, accept = 'text/html', more = [] }: Judged): Fields {
   ]
 }
 
-/** Both dialects: what differs is a row, so what is alike is asked of each. */
+/** Every dialect: what differs is a row, so what is alike is asked of each. `bad`: its status for what can't be judged. */
 export const proxiesOf = [
-  ['auth-request', asNginx],
-  ['forward-auth', asTraefik],
+  ['auth-request', asNginx, { path: authRequest, bad: 400 }],
+  ['forward-auth', asTraefik, { path: forwardAuth, bad: 400 }],
+  ['ext-authz', asEnvoy, { path: extAuthz, bad: 400 }],
+  ['legacy', asLegacy, { path: legacy, bad: 401 }],
 ] as const
 
 /** What a refusal must not have. */

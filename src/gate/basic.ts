@@ -1,0 +1,106 @@
+import { createHmac, randomBytes } from 'node:crypto'
+import type { Clock, Milliseconds } from '../clock.ts'
+import { recent } from '../session/recent.ts'
+import type { FirstFactor, Person, Users } from '../users/users.ts'
+import type { Credentials } from './strategy.ts'
+
+/** What came of a name and a password in a header. Accepted is level 1, never more. */
+export type BasicAnswer =
+  | {
+      readonly outcome: 'accepted'
+      readonly person: Person
+      readonly passwordAt: Milliseconds
+      readonly fresh: boolean
+    }
+  | Exclude<FirstFactor, { outcome: 'accepted' }>
+
+export interface BasicChecks {
+  /**
+   * @param from the client's address; undefined where it is not known
+   * @param lifespan how long a right password is believed without another look at its hash; 0: not at all
+   */
+  check(credentials: Credentials, from: string | undefined, lifespan: Milliseconds): BasicAnswer | Promise<BasicAnswer>
+}
+
+interface Believed {
+  readonly username: string
+  readonly credential: string
+  readonly passwordAt: Milliseconds
+}
+
+const BELIEVED_AT_MOST = 10_000
+/** Checks that one client may have under way: a quarter of the places where passwords wait for their hash. */
+const AT_ONCE_FROM_ONE_ADDRESS = 8
+const BUSY_RETRY_SECONDS = 1
+
+/**
+ * Passwords that come with every request. Each is hashed by `users`, counted and bounded there as at the portal; here it is seen to that
+ * equal ones wait for one hash, that a client who guesses fills neither the queue nor the memory, and that a cache forgets with the password.
+ */
+export function basicChecks(users: Pick<Users, 'find' | 'isBanned' | 'checkPassword'>, clock: Clock): BasicChecks {
+  const key = randomBytes(32)
+  const believed = recent<Believed>(BELIEVED_AT_MOST / 2)
+  const underWay = new Map<string, Promise<BasicAnswer>>()
+  const perAddress = new Map<string, number>()
+
+  async function ask(
+    { username, password }: Credentials,
+    from: string | undefined,
+    lifespan: Milliseconds,
+    id: string,
+  ): Promise<BasicAnswer> {
+    const address = from ?? ''
+    perAddress.set(address, (perAddress.get(address) ?? 0) + 1)
+    try {
+      const answer = await users.checkPassword(username, password, { ip: from })
+      if (answer.outcome !== 'accepted') return answer
+      const passwordAt = clock()
+      const { person } = answer
+      if (lifespan > 0) believed.set(id, { username: person.username, credential: person.credential, passwordAt })
+      return { outcome: 'accepted', person, passwordAt, fresh: true }
+    } finally {
+      const left = (perAddress.get(address) ?? 1) - 1
+      if (left === 0) perAddress.delete(address)
+      else perAddress.set(address, left)
+      underWay.delete(id)
+    }
+  }
+
+  function remembered(id: string, lifespan: Milliseconds): BasicAnswer | undefined {
+    const known = lifespan > 0 ? believed.get(id) : undefined
+    if (known === undefined) return undefined
+    const age = clock() - known.passwordAt
+    if (age < 0 || age >= lifespan) return undefined
+    const person = users.find(known.username)
+    if (person?.credential !== known.credential || users.isBanned(known.username)) return undefined
+    return { outcome: 'accepted', person, passwordAt: known.passwordAt, fresh: false }
+  }
+
+  return {
+    check(credentials, from, lifespan) {
+      const id = idOf(key, credentials)
+      const known = remembered(id, lifespan) ?? underWay.get(id)
+      if (known !== undefined) return known
+      if ((perAddress.get(from ?? '') ?? 0) >= AT_ONCE_FROM_ONE_ADDRESS)
+        return { outcome: 'busy', retryAfterSeconds: BUSY_RETRY_SECONDS }
+      const asked = ask(credentials, from, lifespan, id)
+      underWay.set(id, asked)
+      return asked
+    },
+  }
+}
+
+/**
+ * What the cache knows name and password by: an HMAC under a key that dies with the process, so that a dump of the memory holds no password
+ * that could be guessed offline. The lengths stand before the parts: `ab` and `c` are not `a` and `bc`.
+ */
+export function idOf(key: Buffer, { username, password }: Credentials): string {
+  const hmac = createHmac('sha256', key)
+  for (const part of [username, password]) {
+    const bytes = Buffer.from(part)
+    const length = Buffer.alloc(4)
+    length.writeUInt32BE(bytes.length)
+    hmac.update(length).update(bytes)
+  }
+  return hmac.digest('base64url')
+}
