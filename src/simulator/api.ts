@@ -85,7 +85,7 @@ export function makeApi(parts: {
       const headers = { ...cacheHeaders, ...(request.method === 'GET' && { etag: `"${tag}"` }) }
       return { ...ready, headers }
     } catch (error) {
-      if (error instanceof DuoFailure) return json(error.status, error.body)
+      if (error instanceof DuoFailure) return failed(error)
       throw error
     }
   }
@@ -116,11 +116,8 @@ function insteadOfProcessing(scenario: Scenario): Ready | 'refused' | 'hanging' 
     case 'refused':
     case 'hanging':
       return scenario.kind
-    case 'throttled': {
-      const { retryAfter } = scenario
-      const ready = json(429, tooManyRequests().body)
-      return retryAfter === undefined ? ready : { ...ready, headers: { 'retry-after': String(retryAfter) } }
-    }
+    case 'throttled':
+      return failed(tooManyRequests(scenario.retryAfter))
     case 'server-error':
       return json(scenario.status, { code: scenario.status * 100, message: 'Internal server error', stat: 'FAIL' })
     case 'html':
@@ -169,6 +166,11 @@ const json = (status: number, body: object): Ready => ({
   body: Buffer.from(pythonJson(body)),
   type: 'application/json', // without a charset: Duo's Ruby client takes nothing else
 })
+
+function failed({ status, body, retryAfter }: DuoFailure): Ready {
+  const ready = json(status, body)
+  return retryAfter === undefined ? ready : { ...ready, headers: { 'retry-after': String(retryAfter) } }
+}
 
 function htmlPage(status: number): Ready {
   const page = `<html>\r\n<head><title>${status}</title></head>\r\n<body>\r\n<center><h1>${status}</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n`

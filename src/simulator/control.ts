@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
-import type { Enrolments } from './endpoints.ts'
+import type { Enrolments } from './enrolment.ts'
 import type { Passcodes } from './passcodes.ts'
 import { type Policy, type PolicyInput, policySchema } from './policy.ts'
 import { type Scenarios, scenarioSchema } from './scenarios.ts'

@@ -2,11 +2,14 @@
 export class DuoFailure extends Error {
   readonly code: number
   readonly detail: string | undefined
+  /** Seconds; only with 429. */
+  readonly retryAfter: number | undefined
 
-  constructor(code: number, message: string, detail?: string) {
+  constructor(code: number, message: string, detail?: string, retryAfter?: number) {
     super(message)
     this.code = code
     this.detail = detail
+    this.retryAfter = retryAfter
   }
 
   get status(): number {
@@ -32,4 +35,5 @@ export const deprecatedClient = (userAgent: string) => {
 }
 export const unknownResource = () => new DuoFailure(40401, 'Resource not found')
 export const methodNotAllowed = () => new DuoFailure(40501, 'Method not allowed')
-export const tooManyRequests = () => new DuoFailure(42901, 'Too Many Requests')
+export const tooManyRequests = (retryAfter?: number) =>
+  new DuoFailure(42901, 'Too Many Requests', undefined, retryAfter)

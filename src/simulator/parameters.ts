@@ -1,4 +1,5 @@
-import { invalidParameter } from './failure.ts'
+import { isIP } from 'node:net'
+import { invalidParameter, missingParameter } from './failure.ts'
 
 /** Names and values as bytes: what is signed is bytes, and a client may sign bytes that are no UTF-8. */
 export type Pairs = readonly (readonly [name: Buffer, value: Buffer])[]
@@ -95,6 +96,31 @@ function jsonEntries(json: string | undefined): [string, unknown][] {
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalidParameter()
   return Object.entries(value)
+}
+
+/** @throws DuoFailure 40002 when it is longer */
+export function optional(parameters: Parameters, name: string, bytesAtMost: number): string | undefined {
+  const value = parameters.get(name)
+  if (value === undefined || value === '') return undefined
+  if (Buffer.byteLength(value) > bytesAtMost) throw invalidParameter(name)
+  return value
+}
+
+/** @throws DuoFailure 40001 when it is not there */
+export function required(parameters: Parameters, name: string): string {
+  const value = parameters.get(name)
+  if (value === undefined || value === '') throw missingParameter(name)
+  return value
+}
+
+/** Python's client says `1`, others say `true`. */
+export const isSet = (parameters: Parameters, name: string) => ['1', 'true'].includes(parameters.get(name) ?? '')
+
+/** @throws DuoFailure 40002 when it is no address */
+export function addressOf(parameters: Parameters): string | undefined {
+  const address = optional(parameters, 'ipaddr', 64)
+  if (address !== undefined && isIP(address) === 0) throw invalidParameter('ipaddr')
+  return address
 }
 
 /** The details that a push carries: `name=value` pairs, encoded once more inside the parameter. @throws DuoFailure 40002 pushinfo */

@@ -1,16 +1,21 @@
 import type { AddressInfo } from 'node:net'
-import type { Clock } from '../clock.ts'
+import { type Clock, SECOND } from '../clock.ts'
 import { makeApi } from './api.ts'
+import { makeAuthentication } from './authentication.ts'
 import { makeCertificate } from './certificate.ts'
 import { makeEndpoints } from './endpoints.ts'
+import { openEnrolments } from './enrolment.ts'
 import { openNews } from './news.ts'
 import { openPasscodes, type TextMessage } from './passcodes.ts'
 import { makePhone } from './phone.tsx'
 import { type Policy, type PolicyInput, policySchema } from './policy.ts'
 import type { Push, PushAnswer } from './push.ts'
+import { openRateLimit } from './rate-limit.ts'
 import { openScenarios, type ScenarioInput } from './scenarios.ts'
 import { openTransactions } from './transactions.ts'
+import { openTrustedDevices } from './trusted-devices.ts'
 import { openAccount, type SimulatedUser } from './users.ts'
+import { openVerifications } from './verified-push.ts'
 
 export interface SimulatorOptions {
   /** Where both ports listen. Loopback unless told otherwise: whoever reaches the phone approves. */
@@ -47,6 +52,8 @@ export interface Simulator {
   passcode(deviceId: string): string
   /** The text messages of a phone, oldest first. Only the passcodes of the newest are good, each once. */
   messages(deviceId: string): readonly TextMessage[]
+  /** A person activates a phone with what preauth (`enroll_portal_url`) or `enroll` gave. Its id; undefined when nobody waits for that code. */
+  activate(code: string, number?: string): string | undefined
   /** Adds a scenario behind those that are set; null clears them. @throws ZodError */
   setScenario(scenario: ScenarioInput | null): void
   /** @throws ZodError */
@@ -65,15 +72,35 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   const setPolicy = (change: PolicyInput) => {
     policy = policySchema.parse({ ...policy, ...change })
   }
-  const account = openAccount(options.users)
+  const currentPolicy = () => policy
+  const duoClock: Clock = () => clock() + policy.clockAheadSeconds * SECOND
+  const account = openAccount(options.users, currentPolicy, clock)
   const news = openNews()
-  const transactions = openTransactions({ account, clock, news, deliver: () => policy.deliver })
+  const trustedDevices = openTrustedDevices(clock, currentPolicy)
+  const transactions = openTransactions({
+    account,
+    clock,
+    news,
+    deliver: () => policy.deliver,
+    trust: trustedDevices.token,
+  })
   const passcodes = openPasscodes(clock, news)
   const scenarios = openScenarios()
-  const { enrolments, ...endpoints } = makeEndpoints({ account, transactions, passcodes, policy: () => policy, clock })
+  const enrolments = openEnrolments({ account, policy: currentPolicy, news, clock: duoClock })
+  const authentication = makeAuthentication({
+    account,
+    transactions,
+    passcodes,
+    verifications: openVerifications(duoClock),
+    trustedDevices,
+    enrolments,
+    count: openRateLimit(clock, currentPolicy),
+    policy: currentPolicy,
+  })
+  const endpoints = makeEndpoints({ authentication, enrolments, policy: currentPolicy, clock: duoClock })
   const certificate = await makeCertificate(host)
   const { integrationKey, secretKey } = options
-  const api = makeApi({ certificate, keys: { integrationKey, secretKey }, endpoints, scenarios, clock })
+  const api = makeApi({ certificate, keys: { integrationKey, secretKey }, endpoints, scenarios, clock: duoClock })
   const phone = makePhone({
     account,
     transactions,
@@ -81,7 +108,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     news,
     scenarios,
     enrolments,
-    policy: () => policy,
+    policy: currentPolicy,
     setPolicy,
     clock,
     hosts: ['localhost', '127.0.0.1', 'phone.postern.localhost', ...phoneHosts],
@@ -114,6 +141,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
       return passcode
     },
     messages: passcodes.messages,
+    activate: (code, number) => enrolments.activate(code, number)?.id,
     setScenario: scenario => (scenario === null ? scenarios.clear() : scenarios.add(scenario)),
     setUsers: account.replace,
     setPolicy,

@@ -3,6 +3,7 @@ import { type Clock, MINUTE, type Milliseconds } from '../clock.ts'
 import type { News } from './news.ts'
 import { calling, ending, type Push, type PushAnswer, type Status, say } from './push.ts'
 import type { Account, AccountUser, SimulatedDevice } from './users.ts'
+import type { Verification } from './verified-push.ts'
 
 const PUSH_LIFETIME: Milliseconds = MINUTE
 /** How long an answer that nobody fetched is kept. */
@@ -31,7 +32,8 @@ export interface Request {
   readonly displayUsername: string | undefined
   readonly pushinfo: readonly (readonly [string, string])[]
   readonly ipaddr: string | undefined
-  readonly verificationCode: string | undefined
+  /** Verified Push: the transaction that preauth announced. */
+  readonly verification: Verification | undefined
 }
 
 export interface Transactions {
@@ -71,8 +73,10 @@ export function openTransactions(parts: {
   clock: Clock
   news: News
   deliver: () => 'once' | 'again'
+  /** What an approval adds, where the policy remembers devices. */
+  trust: (username: string, ipaddr: string | undefined) => string | undefined
 }): Transactions {
-  const { account, clock, news, deliver } = parts
+  const { account, clock, news, deliver, trust } = parts
   const byTxid = new Map<string, Transaction>()
   const txidByPush = new Map<string, string>()
   const pending = new Set<Transaction>()
@@ -90,9 +94,9 @@ export function openTransactions(parts: {
     timer = undefined
   }
 
-  function open(): Transaction {
+  function open(txid: string = randomUUID()): Transaction {
     const transaction: Transaction = {
-      txid: randomUUID(),
+      txid,
       push: undefined,
       undelivered: [],
       last: undefined,
@@ -129,7 +133,8 @@ export function openTransactions(parts: {
     transaction.push = { ...push, state, answeredAt: how === 'expire' ? push.deadline : clock() }
     const owner = account.byDevice(push.device.id)?.user
     if (owner) account.record(owner, how === 'approve' ? 'success' : 'failure')
-    tell(transaction, status)
+    const token = status.result === 'allow' ? trust(push.username, push.ipaddr) : undefined
+    tell(transaction, token === undefined ? status : { ...status, trusted_device_token: token })
     news.changed()
   }
 
@@ -184,7 +189,7 @@ export function openTransactions(parts: {
 
   const transactions: Transactions = {
     send(user, device, factor, request) {
-      const transaction = open()
+      const transaction = open(request.verification?.txid)
       const now = clock()
       const push: Push = {
         id: `push_${randomUUID().replaceAll('-', '').slice(0, 20)}`,
@@ -195,7 +200,7 @@ export function openTransactions(parts: {
         type: request.type,
         pushinfo: request.pushinfo,
         ipaddr: request.ipaddr,
-        verificationCode: request.verificationCode,
+        verificationCode: request.verification?.code,
         wrongCodes: 0,
         pickedUp: false,
         sentAt: now,

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
+import { type Clock, MINUTE, type Milliseconds } from '../clock.ts'
+import type { Policy } from './policy.ts'
 
+const USERS_AT_MOST = 10_000
 const capabilities = ['auto', 'push', 'sms', 'phone', 'mobile_otp'] as const
 
 const device = z.strictObject({
@@ -38,7 +41,7 @@ const user = z.strictObject({
 /** The users of a simulated Duo account: device ids are unique, as in Duo. */
 export const usersSchema = z
   .array(user)
-  .max(10_000)
+  .max(USERS_AT_MOST)
   .refine(
     users => {
       const ids = users.flatMap(({ devices }) => devices.map(({ id }) => id))
@@ -50,50 +53,68 @@ export const usersSchema = z
 export type SimulatedDevice = z.infer<typeof device>
 export type SimulatedUser = z.input<typeof user>
 /** A user with the defaults filled in, Duo's id for it, and what happened to it since. */
-export type AccountUser = z.infer<typeof user> & { readonly id: string; failures: number; unusedBypassCodes: string[] }
+export type AccountUser = z.infer<typeof user> & {
+  readonly id: string
+  /** In a row. */
+  failures: number
+  /** When failures locked this user. */
+  lockedAt: Milliseconds | undefined
+  unusedBypassCodes: string[]
+}
 
 export type UsernameNormalization = 'simple' | 'none'
-
-const FAILURES_TO_LOCK = 10
 
 export interface Account {
   users(): readonly AccountUser[]
   replace(users: readonly SimulatedUser[]): void
+  /** @throws Error when the account is full */
   add(user: SimulatedUser): AccountUser
   /** By name or alias, without regard to case. With `simple`, `CORP\name` and `name@corp.example` are `name`. */
   byName(name: string, normalization: UsernameNormalization): AccountUser | undefined
   byId(id: string): AccountUser | undefined
   byDevice(deviceId: string): { user: AccountUser; device: SimulatedDevice } | undefined
-  /** Counts an authentication. Ten failures in a row lock a user; a success forgets them. */
+  /** Counts an authentication. So many failures in a row as the policy says lock a user; a success forgets them. */
   record(user: AccountUser, outcome: 'success' | 'failure'): void
 }
 
 /** @throws ZodError when the users are not what the schema says */
-export function openAccount(initial: readonly SimulatedUser[]): Account {
+export function openAccount(initial: readonly SimulatedUser[], policy: () => Policy, clock: Clock): Account {
   let users: AccountUser[] = []
   const admit = (entry: z.infer<typeof user>): AccountUser => ({
     ...entry,
     id: userId(entry.username),
     failures: 0,
+    lockedAt: undefined,
     unusedBypassCodes: [...entry.bypassCodes],
   })
+  /** The users as they are now: whom failures locked may be active again. */
+  const current = () => {
+    const { autoUnlockMinutes } = policy()
+    if (autoUnlockMinutes === null) return users
+    for (const entry of users) {
+      if (entry.lockedAt === undefined || clock() < entry.lockedAt + autoUnlockMinutes * MINUTE) continue
+      Object.assign(entry, { status: 'active', failures: 0, lockedAt: undefined } satisfies Partial<AccountUser>)
+    }
+    return users
+  }
   const account: Account = {
-    users: () => users,
+    users: current,
     replace(given) {
       users = usersSchema.parse(given).map(admit)
     },
     add(given) {
+      if (users.length >= USERS_AT_MOST) throw new Error('This account has as many users as the simulator keeps.')
       const added = admit(user.parse(given))
       users = [...users, added]
       return added
     },
     byName(name, normalization) {
       const key = (text: string) => normalized(text, normalization)
-      return users.find(({ username, aliases }) => [username, ...aliases].some(known => key(known) === key(name)))
+      return current().find(({ username, aliases }) => [username, ...aliases].some(known => key(known) === key(name)))
     },
-    byId: id => users.find(entry => entry.id === id),
+    byId: id => current().find(entry => entry.id === id),
     byDevice(deviceId) {
-      for (const entry of users) {
+      for (const entry of current()) {
         const found = entry.devices.find(({ id }) => id === deviceId)
         if (found) return { user: entry, device: found }
       }
@@ -101,7 +122,9 @@ export function openAccount(initial: readonly SimulatedUser[]): Account {
     },
     record(entry, outcome) {
       entry.failures = outcome === 'success' ? 0 : entry.failures + 1
-      if (entry.failures >= FAILURES_TO_LOCK) entry.status = 'locked out'
+      if (entry.status !== 'active' || entry.failures < policy().failuresToLock) return
+      entry.status = 'locked out'
+      entry.lockedAt = clock()
     },
   }
   account.replace(initial)
@@ -126,7 +149,7 @@ export function maskedNumber(number: string): string {
   return digits === '' ? '' : `XXX-XXX-${digits.slice(-4)}`
 }
 
-export function offeredCapabilities({ capabilities: given }: SimulatedDevice): string[] {
+export function offeredCapabilities(given: readonly string[]): string[] {
   const auto = given.includes('push') || given.includes('phone')
   return [...new Set(auto ? ['auto', ...given] : given)]
 }

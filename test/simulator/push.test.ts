@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { openNews } from '../../src/simulator/news.ts'
+import { policySchema } from '../../src/simulator/policy.ts'
 import { openTransactions } from '../../src/simulator/transactions.ts'
 import { openAccount } from '../../src/simulator/users.ts'
 import { client, simulator, users } from './client.ts'
@@ -44,8 +45,14 @@ describe('auth_status', () => {
   })
 
   it('keeps a state for the next poll when its poller leaves', async () => {
-    const account = openAccount(users)
-    const transactions = openTransactions({ account, clock: Date.now, news: openNews(), deliver: () => 'once' })
+    const account = openAccount(users, () => policySchema.parse({}), Date.now)
+    const transactions = openTransactions({
+      account,
+      clock: Date.now,
+      news: openNews(),
+      deliver: () => 'once',
+      trust: () => undefined,
+    })
     const alice = account.byName('alice', 'none')
     const [device] = alice?.devices ?? []
     if (!alice || !device) throw new Error('no alice')
@@ -54,7 +61,7 @@ describe('auth_status', () => {
       displayUsername: undefined,
       pushinfo: [],
       ipaddr: undefined,
-      verificationCode: undefined,
+      verification: undefined,
     }
     const { txid, pushId } = transactions.send(alice, device, 'push', request)
     const stays = new AbortController().signal
