@@ -5,6 +5,7 @@ import { api } from './api/api.ts'
 import { type Clock, SECOND } from './clock.ts'
 import type { Config } from './config/schema.ts'
 import { openDuo } from './duo/open-duo.ts'
+import { routedUrl } from './gate/endpoint.ts'
 import { gate } from './gate/gate.ts'
 import { trustedProxies } from './http/client-address.ts'
 import { HEADER_LINES_AT_MOST } from './http/headers.ts'
@@ -34,7 +35,7 @@ interface Circumstances {
  * Rejects when a part cannot be opened; nothing is left half open.
  */
 export async function buildServer(config: Config, circumstances: Circumstances): Promise<FastifyInstance> {
-  const app = newHttpServer(circumstances.log)
+  const app = newHttpServer(config, circumstances.log)
   try {
     await furnish(app, config, circumstances)
     await app.ready()
@@ -85,7 +86,15 @@ async function furnish(
   const duo =
     config.duo_api === undefined || config.duo_api.disable
       ? null
-      : await openDuo({ config: config.duo_api, storage, clock, log, audit, regulated: users })
+      : await openDuo({
+          config: config.duo_api,
+          storage,
+          clock,
+          log,
+          audit,
+          people: users,
+          application: config.portal.name,
+        })
   if (duo !== null) app.addHook('onClose', () => duo.close())
 
   // Answers that are held (a page that waits for the phone) must not hold up the end, nor the connections that they leave idle.
@@ -99,7 +108,8 @@ async function furnish(
   const login = openLogin({ config, sessions, users, access, duo, proxies, audit, clock })
 
   const pages = createGatePages({ config, clock, simulated: () => login.simulated })
-  await app.register(gate, { sessions, users, access, cookies, proxies, clock, log, audit, pages })
+  const endpoints = config.server.endpoints.authz
+  await app.register(gate, { sessions, users, access, cookies, proxies, clock, log, audit, endpoints, pages, metrics })
   await app.register(async faces => {
     faces.addHook('onRequest', refuseTooManyHeaders)
     await faces.register(sessionPlugin, { sessions, config: config.session })
@@ -120,11 +130,12 @@ async function furnish(
 
 const HEADER_BYTES_AT_MOST = 16 * 1024
 
-function newHttpServer(log: FastifyBaseLogger): FastifyInstance {
+function newHttpServer({ server }: Config, log: FastifyBaseLogger): FastifyInstance {
   const app = Fastify({
     // The rooms log by themselves what happens. With a logger Fastify listens to every response, a cost that the gate would bear.
     logger: false,
     trustProxy: false, // forwarded headers are read by http/client-address, strictly
+    rewriteUrl: routedUrl(server.endpoints.authz),
     bodyLimit: HEADER_BYTES_AT_MOST,
     requestTimeout: 20 * SECOND,
     connectionTimeout: 0, // a page may be held; what a client has to send is bounded by the request's own timeout

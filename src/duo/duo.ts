@@ -222,8 +222,10 @@ export interface Duo {
   close(): Promise<void>
 }
 
-/** What users/ knows of bans and counts for the second factor. */
-export interface Regulated {
+/** What users/ knows of people, bans and counts, for the second factor. */
+export interface People {
+  /** All who may sign in: two of them whom Duo would take for one are refused. */
+  everybody(): Iterable<{ readonly username: string; readonly email: string | undefined }>
   /** Until when this person may not prove anything; null: they may. */
   bannedUntil(username: string): Milliseconds | null
   /** Counts a try at a passcode, before it is made. Rejects when the counters do not answer: nothing may be tried then. */

@@ -102,11 +102,12 @@ export function openFollower({ records, client, clock, log, audit, alarm, change
     }
   }
 
-  function tell(command: Command, { username, device, facts, push }: PushRecord) {
+  function tell(command: Command, { username, factor, device, facts, push }: PushRecord) {
     if (command.do !== 'audit') return
     audit(command.event, {
       username,
-      device: device.name,
+      factor,
+      ...(device.name === '' ? {} : { device: device.name }),
       ...(facts.site === null ? {} : { host: facts.site }),
       ...(facts.ip === undefined ? {} : { ip: facts.ip }),
       ...(command.reason === undefined ? {} : { reason: command.reason }),

@@ -1,7 +1,12 @@
 import type { Kysely } from 'kysely'
-import { HOUR, MINUTE, type Milliseconds, SECOND } from '../clock.ts'
+import { HOUR, type Milliseconds } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
 import type { Tables } from '../storage/tables.ts'
+import { giveBackBudget } from './asked.ts'
 import type { GuardNote } from './push.ts'
+
+/** `duo_api.guard`. */
+export type GuardLimits = NonNullable<Config['duo_api']>['guard']
 
 /** What stands between somebody who has the password and a phone that rings all night. */
 export interface Guard {
@@ -13,29 +18,31 @@ export interface Guard {
   readonly lockedUntil: Milliseconds
 }
 
-export const FIRST_PAUSE: Milliseconds = 30 * SECOND
-export const LONGEST_PAUSE: Milliseconds = 15 * MINUTE
-export const FRAUD_LOCK: Milliseconds = HOUR
 /** So long after the last pause, denials are forgotten. */
 const FORGOTTEN_AFTER: Milliseconds = HOUR
 
 const open: Guard = { denials: 0, notBefore: 0, lockedUntil: 0 }
 
 /** What one note makes of a person's guard. */
-export function guardAfter(guard: Guard, note: GuardNote, now: Milliseconds): Guard {
+export function guardAfter(
+  guard: Guard,
+  note: GuardNote,
+  now: Milliseconds,
+  { first_pause, longest_pause, fraud_lock }: Pick<GuardLimits, 'first_pause' | 'longest_pause' | 'fraud_lock'>,
+): Guard {
   switch (note) {
     case 'allowed':
       return { ...guard, denials: 0, notBefore: 0 }
     case 'denied': {
       const denials = now >= guard.notBefore + FORGOTTEN_AFTER ? 0 : guard.denials
-      const pause = Math.min(FIRST_PAUSE * 2 ** Math.min(denials, 20), LONGEST_PAUSE)
+      const pause = Math.min(first_pause * 2 ** Math.min(denials, 20), longest_pause)
       return { ...guard, denials: denials + 1, notBefore: Math.max(guard.notBefore, now + pause) }
     }
     case 'fraud':
-      return { ...guard, lockedUntil: Math.max(guard.lockedUntil, now + FRAUD_LOCK) }
+      return { ...guard, lockedUntil: Math.max(guard.lockedUntil, now + fraud_lock) }
     case 'lost':
       // Nobody knows whether the phone rings: no second push beside it.
-      return { ...guard, notBefore: Math.max(guard.notBefore, now + FIRST_PAUSE) }
+      return { ...guard, notBefore: Math.max(guard.notBefore, now + first_pause) }
   }
 }
 
@@ -60,10 +67,12 @@ export async function applyNotes(
   username: string,
   notes: readonly GuardNote[],
   now: Milliseconds,
+  limits: GuardLimits,
 ): Promise<void> {
   if (notes.length === 0) return
+  if (notes.includes('allowed')) await giveBackBudget(db, username)
   const before = await readGuard(db, username)
-  const guard = notes.reduce((current, note) => guardAfter(current, note, now), before)
+  const guard = notes.reduce((current, note) => guardAfter(current, note, now, limits), before)
   const row = { denials: guard.denials, not_before: guard.notBefore, locked_until: guard.lockedUntil }
   await db
     .insertInto('postern_push_guard')

@@ -108,7 +108,7 @@ function devicesOf(listed: readonly DeviceAnswer[]): { type: string; device: Dev
 }
 
 /** Duo names no user or no device: something of this person. Anything else is Duo's or this server's trouble. */
-function offerWithout(failure: DuoFailure): Offer {
+export function offerWithout(failure: DuoFailure): Offer {
   const { reason, kind } = failure
   if (kind === 'request' && (reason === 'duo-no-user' || reason === 'duo-no-device'))
     return { kind: 'no-device', reason, device: null, passcode: false }

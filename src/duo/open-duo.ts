@@ -6,11 +6,15 @@ import type { Config } from '../config/schema.ts'
 import { problems } from '../problems/problems.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Audit } from '../telemetry/audit.ts'
+import { openAsked } from './asked.ts'
+import { openAsking } from './asking.ts'
 import { duoClient, parseApiHost } from './client.ts'
-import type { Duo, Offer, Owner, Regulated, RequestFacts, Way } from './duo.ts'
+import { openCodes } from './codes.ts'
+import type { Duo, Offer, People, Way } from './duo.ts'
 import { pausedUntil, readGuard } from './guard.ts'
 import { keptWays } from './kept-ways.ts'
-import { isSameWay, offerFrom, troubleFrom } from './offer.ts'
+import { isSameWay, troubleFrom } from './offer.ts'
+import { pushRecords } from './push-records.ts'
 import { openPushes } from './pushes.ts'
 import { newestRefusal, refusalsSeen } from './refusals.ts'
 import { isPlain } from './text.ts'
@@ -21,8 +25,10 @@ interface Parts {
   readonly clock: Clock
   readonly log: FastifyBaseLogger
   readonly audit: Audit
-  /** Bans and counts of users/. */
-  readonly regulated: Regulated
+  /** Of users/. */
+  readonly people: People
+  /** What the phone shows as the name of all this: `portal.name`. */
+  readonly application: string
 }
 
 /** Between two tries to learn whether Duo is the simulator, while it does not answer. */
@@ -32,29 +38,47 @@ const ASK_AGAIN_AFTER: Milliseconds = 30 * SECOND
  * Duo as the second factor. Asks Duo in the background whether it takes these keys, and logs what it finds: never a reason not to serve.
  * @throws when `duo_api.hostname` is no host name, `ca_file` holds no certificate, or Duo's package is not as expected
  */
-export async function openDuo({ config, storage, clock, log, audit, regulated }: Parts): Promise<Duo> {
+export async function openDuo(parts: Parts): Promise<Duo> {
+  const { config, storage, clock, log, audit, people, application } = parts
+  const { records: db } = storage
   const rootCertificates = config.ca_file === undefined ? undefined : await readCertificates(config.ca_file)
   if (process.env.NODE_TLS_REJECT_UNAUTHORIZED === '0')
     log.warn('NODE_TLS_REJECT_UNAUTHORIZED=0 is set: calls to Duo are verified all the same; remove it for the rest')
   const client = duoClient({ config, clock, log, rootCertificates })
   const { name: apiHost } = parseApiHost(config.hostname)
-  const kept = keptWays(storage.records)
+  const kept = keptWays(db)
   const listeners: ((username: string) => Promise<void>)[] = []
   const alarm = async (username: string) => {
     for (const listener of listeners) await listener(username)
   }
-  const pushes = openPushes({ db: storage.records, client, clock, log, audit, alarm })
+  const records = pushRecords(db, config.guard)
+  const asked = openAsked(db, config.guard, clock)
+  const pause = async (username: string) => pausedUntil(await readGuard(db, username), clock())
+  const asking = openAsking({
+    config,
+    client,
+    apiHost,
+    kept,
+    asked,
+    people,
+    isUnguarded: async username => (await pause(username)) === null,
+    tokenOf: async () => null,
+    clock,
+    log,
+  })
+  const pushes = openPushes({ config, application, db, records, asked, client, clock, log, audit, alarm })
+  const codes = openCodes({ asking, client, asked, kept, people, approve: pushes.approve, clock, log, audit })
   let simulated: boolean | null = null
-  let asking = false
+  let isAsking = false
   let askedAt = Number.NEGATIVE_INFINITY
 
   /** Never rejects. */
   async function askWhoIsThere(): Promise<void> {
-    if (asking || simulated !== null || clock() < askedAt + ASK_AGAIN_AFTER) return
-    asking = true
+    if (isAsking || simulated !== null || clock() < askedAt + ASK_AGAIN_AFTER) return
+    isAsking = true
     askedAt = clock()
     const answer = await client.ping()
-    asking = false
+    isAsking = false
     if (!answer.ok) return
     simulated = answer.value.simulator
     if (simulated) log.warn('this Duo is the simulator: it proves nothing about anybody')
@@ -75,68 +99,54 @@ export async function openDuo({ config, storage, clock, log, audit, regulated }:
     audit(kind === 'misconfigured' ? 'duo.misconfigured' : 'duo.unavailable', { reason, detail })
   }
 
-  async function offer(owner: Owner, { ip }: RequestFacts): Promise<Offer> {
-    void askWhoIsThere()
-    const [answer, before] = await Promise.all([
-      client.preauth({ username: owner.username, ipaddr: ip }),
-      kept.of(owner.username),
-    ])
-    const offered = offerFrom(answer, {
-      apiHost,
-      selfEnrollment: config.enable_self_enrollment,
-      factors: config.factors,
-      kept: before,
-    })
-    if (offered.kind === 'choose' && offered.forgotten !== null && before !== null)
-      await kept.forget(owner.username, before.way)
-    return offered
-  }
-
   let closed = false
   const checking = checkOnce().catch((err: unknown) => log.error({ err }, 'Duo could not be checked'))
   return {
-    offer,
+    async offer(owner, facts, remembered) {
+      void askWhoIsThere()
+      return (await asking.ask(owner, facts, remembered)).offer
+    },
     get simulated() {
       return simulated
     },
+    get passingSince() {
+      return asking.passingSince
+    },
 
-    async start(owner, way, facts) {
-      const banned = regulated.bannedUntil(owner.username)
+    async start(owner, way, facts, remembered) {
+      const banned = people.bannedUntil(owner.username)
       if (banned !== null) return { outcome: 'banned', until: banned }
       return pushes.start(owner, way, facts, async () => {
-        const offered = await offer(owner, facts)
-        if (offered.kind !== 'choose') return offered
-        const wanted = way ?? offered.preferred
-        if (wanted === null || (wanted.kind !== 'push' && wanted.kind !== 'phone')) return offered
-        const device = offered.devices.find(({ id }) => id === wanted.device)
-        if (device === undefined || !offered.ways.some(one => isSameWay(one, wanted))) return 'unknown-device'
+        const { offer, name, verified } = await asking.ask(owner, facts, remembered)
+        if (offer.kind !== 'choose') return offer
+        const wanted = way ?? offer.preferred
+        // A device that is gone is told first: another must not ring in its place unasked.
+        if (wanted === null || (way === undefined && offer.forgotten !== null)) return offer
+        if (wanted.kind !== 'push' && wanted.kind !== 'phone') return offer
+        const device = offer.devices.find(({ id }) => id === wanted.device)
+        if (device === undefined || !offer.ways.some(one => isSameWay(one, wanted))) return 'unknown-device'
         await kept.keep(owner.username, wanted, device.name)
-        return { factor: wanted.kind, device }
+        return { factor: wanted.kind, device, name, verified: wanted.kind === 'push' ? verified : null }
       })
     },
 
-    async passcode() {
-      throw new Error('not built yet')
-    },
-
-    async sms() {
-      throw new Error('not built yet')
-    },
+    passcode: codes.passcode,
+    sms: codes.sms,
 
     newest: pushes.newest,
     change: pushes.change,
     claim: pushes.claim,
     cancel: pushes.cancel,
 
-    pausedUntil: async username => pausedUntil(await readGuard(storage.records, username), clock())?.until ?? null,
-    refusal: username => newestRefusal(storage.records, username),
-    refusalsSeen: username => refusalsSeen(storage.records, username, clock()),
+    pausedUntil: async username => (await pause(username))?.until ?? null,
+    refusal: username => newestRefusal(db, records, username),
+    refusalsSeen: username => refusalsSeen(db, username, clock()),
 
     keptWay: async username => (await kept.of(username))?.way ?? null,
 
     async keepWay(owner, way, facts) {
       if (way.kind !== 'passcode' && !isPlain(way.device)) return false
-      const offered = await offer(owner, facts)
+      const { offer: offered } = await asking.ask(owner, facts, undefined)
       if (offered.kind !== 'choose' || !offered.ways.some(one => isSameWay(one, way))) return false
       await kept.keep(owner.username, way, nameOf(way, offered))
       return true
@@ -145,7 +155,6 @@ export async function openDuo({ config, storage, clock, log, audit, regulated }:
     remember: async () => null,
     rememberedBrowsers: async () => [],
     forgetRemembered: async () => {},
-    passingSince: null,
 
     onFraud(listener) {
       listeners.push(listener)

@@ -5,7 +5,7 @@ import { DAY, type Milliseconds } from '../clock.ts'
 import { problems, type Reason } from '../problems/problems.ts'
 import type { Tables } from '../storage/tables.ts'
 import type { PushView, RequestFacts } from './duo.ts'
-import { applyNotes } from './guard.ts'
+import { applyNotes, type GuardLimits } from './guard.ts'
 import type { GuardNote, Push } from './push.ts'
 
 /** A push with what is written beside it. */
@@ -115,7 +115,7 @@ export interface PushRecords {
   forgetOld(now: Milliseconds): Promise<void>
 }
 
-export function pushRecords(db: Kysely<Tables>): PushRecords {
+export function pushRecords(db: Kysely<Tables>, limits: GuardLimits): PushRecords {
   const select = () => db.selectFrom('postern_pushes').selectAll()
 
   const records: PushRecords = {
@@ -195,7 +195,7 @@ export function pushRecords(db: Kysely<Tables>): PushRecords {
           if (by !== 'anybody') update = update.where('lease_holder', '=', by.holder)
           const row = await update.returningAll().executeTakeFirst()
           if (row === undefined) return undefined
-          await applyNotes(transaction, seen.username, notes, now)
+          await applyNotes(transaction, seen.username, notes, now, limits)
           return parse(row)
         })
       } catch (error) {

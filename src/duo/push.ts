@@ -75,15 +75,9 @@ export type Command =
   | { readonly do: 'audit'; readonly event: PushAudit; readonly reason?: Reason }
 
 export type GuardNote = 'allowed' | 'denied' | 'fraud' | 'lost'
-export type PushAudit = `push.${
-  | 'sent'
-  | 'allowed'
-  | 'denied'
-  | 'fraud'
-  | 'timed-out'
-  | 'failed'
-  | 'cancelled'
-  | 'late-approval'}`
+export type PushAudit =
+  | 'duo.locked-out'
+  | `push.${'sent' | 'allowed' | 'denied' | 'fraud' | 'timed-out' | 'failed' | 'cancelled' | 'late-approval'}`
 
 export interface Step {
   readonly push: Push
@@ -116,6 +110,11 @@ export function newPush(now: Milliseconds): Push {
     reason: null,
     bypassed: false,
   }
+}
+
+/** A factor that was proved at once: there to be claimed. */
+export function approvedPush(now: Milliseconds, said: string, bypassed: boolean): Push {
+  return { state: 'allowed', upstream: over, deadline: now, endedAt: now, said, reason: null, bypassed }
 }
 
 /** Whether nobody has decided yet. */

@@ -1,16 +1,20 @@
+import { randomInt } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Kysely } from 'kysely'
 import { type Clock, type Milliseconds, SECOND } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
 import type { Tables } from '../storage/tables.ts'
 import type { Audit } from '../telemetry/audit.ts'
+import type { Asked } from './asked.ts'
+import type { Preauthorized } from './asking.ts'
 import type { DuoClient } from './client.ts'
-import type { Device, Duo, Offer, Owner, RequestFacts, RingingWay, StartOutcome } from './duo.ts'
+import type { Device, Duo, Offer, Owner, PushView, RequestFacts, RingingWay, StartOutcome } from './duo.ts'
 import type { DuoFailure } from './failure.ts'
 import { openFollower } from './follower.ts'
 import { pausedUntil, readGuard } from './guard.ts'
-import { isClaimable, isWaiting, newPush, type PushEvent } from './push.ts'
+import { approvedPush, isClaimable, isWaiting, newPush, type PushEvent } from './push.ts'
 import { pushinfo } from './push-details.ts'
-import { pushRecords, viewOf } from './push-records.ts'
+import { type PushRecords, viewOf } from './push-records.ts'
 import { plainText } from './text.ts'
 import { openWatchers } from './watchers.ts'
 
@@ -23,17 +27,27 @@ const DISPLAY_NAME_LIMIT = 100
 export interface Pushes extends Pick<Duo, 'newest' | 'change' | 'claim' | 'cancel'> {
   /** @param choose preauth, and the way to use by it */
   start(owner: Owner, way: RingingWay | undefined, facts: RequestFacts, choose: Choose): Promise<StartOutcome>
+  /** An approval by a factor that Duo answers at once: the newest of its session, to be claimed as any. A push that waits there ends. */
+  approve(owner: Owner, facts: RequestFacts, how: { said: string; bypassed: boolean }): Promise<PushView>
   close(): Promise<void>
 }
 
 export interface Chosen {
   readonly factor: RingingWay['kind']
   readonly device: Device
+  /** The name that Duo knows the person by. */
+  readonly name: string
+  readonly verified: Preauthorized['verified']
 }
 type Choose = () => Promise<Chosen | 'unknown-device' | Offer>
 
 interface Parts {
+  readonly config: Pick<NonNullable<Config['duo_api']>, 'matching_code' | 'type' | 'guard'>
+  /** What the phone shows as the name of all this. */
+  readonly application: string
   readonly db: Kysely<Tables>
+  readonly records: PushRecords
+  readonly asked: Pick<Asked, 'take'>
   readonly client: Pick<DuoClient, 'auth' | 'authStatus'>
   readonly clock: Clock
   readonly log: FastifyBaseLogger
@@ -42,8 +56,8 @@ interface Parts {
 }
 
 /** All pushes of all people, kept in records that any process of this machine may show. */
-export function openPushes({ db, client, clock, log, audit, alarm }: Parts): Pushes {
-  const records = pushRecords(db)
+export function openPushes(parts: Parts): Pushes {
+  const { config, application, db, records, asked, client, clock, log, audit, alarm } = parts
   const newest = (sessionKey: string) => records.newest(sessionKey)
   const watchers = openWatchers(async key => (await newest(key))?.version ?? 0, log)
   const follower = openFollower({ records, client, clock, log, audit, alarm, changed: watchers.wake })
@@ -78,6 +92,8 @@ export function openPushes({ db, client, clock, log, audit, alarm }: Parts): Pus
       const chosen = await choose()
       if (chosen === 'unknown-device') return { outcome: 'unknown-device' }
       if ('kind' in chosen) return { outcome: 'offer', offer: chosen }
+      const refused = await asked.take({ ...owner, ip: facts.ip }, chosen.factor)
+      if (refused !== null) return { ...refused, outcome: 'paused', why: 'budget' }
       for (;;) {
         // Another process may have sent one meanwhile; then that one stands.
         const standsNow = await standing(owner, way)
@@ -90,19 +106,17 @@ export function openPushes({ db, client, clock, log, audit, alarm }: Parts): Pus
   }
 
   /** Undefined: another process sent one meanwhile. */
-  async function send(
-    owner: Owner,
-    { factor, device }: Chosen,
-    facts: RequestFacts,
-  ): Promise<StartOutcome | undefined> {
+  async function send(owner: Owner, chosen: Chosen, facts: RequestFacts): Promise<StartOutcome | undefined> {
+    const { factor, device, verified } = chosen
     const startedAt = clock()
+    const code = codeOf(chosen)
     const record = await records.insert(
       {
         sessionKey: owner.sessionKey,
         username: owner.username,
         push: newPush(startedAt),
         factor,
-        code: null,
+        code,
         device: { id: device.id, name: device.name },
         facts,
         startedAt,
@@ -111,15 +125,18 @@ export function openPushes({ db, client, clock, log, audit, alarm }: Parts): Pus
     )
     if (record === undefined) return undefined
     watchers.wake(owner.sessionKey)
-    const whom = { username: owner.username, device: device.id, ipaddr: facts.ip }
+    const whom = { username: chosen.name, device: device.id, ipaddr: facts.ip, hostname: facts.site ?? undefined }
+    const matchingCode = code?.kind === 'matching' ? code.digits : null
     const answer = await client.auth(
       factor === 'phone'
         ? { ...whom, factor }
         : {
             ...whom,
             factor,
+            type: config.type,
             displayUsername: plainText(owner.displayName, DISPLAY_NAME_LIMIT),
-            pushinfo: pushinfo(facts),
+            pushinfo: pushinfo(facts, { application, matchingCode }),
+            txid: verified?.txid,
           },
     )
     if (!answer.ok) log.warn({ ...answer.failure }, 'Duo did not take a push')
@@ -128,6 +145,13 @@ export function openPushes({ db, client, clock, log, audit, alarm }: Parts): Pus
     const current = applied?.record ?? (await records.read(record.id)) ?? record
     if (applied !== undefined && current.push.upstream.at === 'ringing') follower.follow(current)
     return { outcome: 'started', push: viewOf(current) }
+  }
+
+  /** A push that a code is typed for needs none to compare. */
+  function codeOf({ factor, verified }: Chosen): PushView['code'] {
+    if (factor === 'phone') return null
+    if (verified !== null) return { kind: 'verified', digits: verified.digits }
+    return config.matching_code ? { kind: 'matching', digits: String(randomInt(1000)).padStart(3, '0') } : null
   }
 
   async function tooManyRing(username: string) {
@@ -148,8 +172,32 @@ export function openPushes({ db, client, clock, log, audit, alarm }: Parts): Pus
     }
   }
 
+  async function approve(owner: Owner, facts: RequestFacts, { said, bypassed }: { said: string; bypassed: boolean }) {
+    const { sessionKey, username } = owner
+    const before = await newest(sessionKey)
+    if (before !== undefined) await follower.byPerson(before.id, { type: 'cancel' })
+    const startedAt = clock()
+    const record = await records.insert(
+      {
+        sessionKey,
+        username,
+        push: approvedPush(startedAt, said, bypassed),
+        factor: 'passcode',
+        code: null,
+        device: { id: '', name: '' },
+        facts,
+        startedAt,
+      },
+      null,
+    )
+    if (record === undefined) throw new Error('a push that is over stood in the way of another')
+    watchers.wake(sessionKey)
+    return viewOf(record)
+  }
+
   return {
     start,
+    approve,
 
     async newest(sessionKey) {
       const record = await newest(sessionKey)

@@ -31,7 +31,7 @@ export const problems = {
     mend: 'Add a factor to duo_api.factors, or give the user another device in Duo.',
   },
   'duo-name-empty': {
-    title: 'duo_api.username makes no name for this user',
+    title: 'duo_api.username makes no name for this user that Duo could have',
     mend: 'Give the user a mail address in the users file, or change duo_api.username.',
   },
   'duo-name-shared': {

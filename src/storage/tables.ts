@@ -20,7 +20,7 @@ export interface Tables {
   /** Sessions that were ended before their time, so that the portal can say so. */
   postern_revoked_sessions: { key: string; expires_at: number }
   /** The way that a person used last. `device` is empty for a passcode. */
-  postern_duo_devices: { username: string; device: string; method: string; name: string }
+  postern_duo_devices: { username: string; device: string; method: string; name: Generated<string> }
   postern_pushes: {
     id: string
     session_key: string
@@ -43,5 +43,30 @@ export interface Tables {
     not_before: number
     locked_until: number
     refusals_seen_at: Generated<number>
+  }
+  /** Each factor that a person was asked for: budgets are counted over it. */
+  postern_factors_asked: {
+    id: string
+    username: string
+    session_key: string
+    kind: 'push' | 'phone' | 'sms' | 'passcode'
+    /** IPv4 address, or IPv6 network of 64 bits. */
+    network: string | null
+    at: number
+    /** 0: an approval came, and gave it back to the person. */
+    spent: number
+  }
+  /** Browsers that Duo's *remembered devices* lets pass. */
+  postern_remembered_browsers: {
+    id: string
+    username: string
+    /** The push that brought the token. */
+    push_id: string
+    /** Null until the browser that claimed the push has its cookie. */
+    cookie_hash: string | null
+    browser: string
+    /** Encrypted. */
+    token: string
+    created_at: number
   }
 }

@@ -11,6 +11,8 @@ interface Fields {
   rule?: number | 'default'
   reason?: string
   device?: string
+  /** Of Duo's: push, phone or passcode. */
+  factor?: string
   /** For an administrator: cause and mend in words. */
   detail?: string
   count?: number
@@ -39,6 +41,12 @@ export const severity = {
   'push.failed': 'warn',
   'push.cancelled': 'info',
   'push.late-approval': 'warn',
+  'passcode.accepted': 'info',
+  'passcode.wrong': 'warn',
+  'passcode.failed': 'warn',
+  'sms.sent': 'info',
+  'sms.failed': 'warn',
+  'duo.locked-out': 'error',
   'duo.bypass': 'warn',
   'duo.failmode': 'error',
   'duo.denied': 'warn',

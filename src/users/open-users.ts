@@ -118,6 +118,11 @@ export async function openUsers(parts: Parts): Promise<Users> {
       return entry === undefined || entry.disabled ? undefined : entry.person
     },
 
+    *everybody() {
+      for (const { person, disabled } of people.current.entries.values())
+        if (!disabled) yield { username: person.username, email: person.emails[0] }
+    },
+
     isBanned: username => regulation.bannedUntil(username) !== null,
     bannedUntil: username => regulation.bannedUntil(username),
 

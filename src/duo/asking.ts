@@ -1,0 +1,121 @@
+import type { FastifyBaseLogger } from 'fastify'
+import { type Clock, MINUTE, type Milliseconds } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
+import { problems, type Reason } from '../problems/problems.ts'
+import type { Asked } from './asked.ts'
+import type { DuoClient } from './client.ts'
+import type { NoDeviceReason, Offer, Owner, People, RequestFacts } from './duo.ts'
+import type { KeptWays } from './kept-ways.ts'
+import { duoName, namesakes } from './names.ts'
+import { offerFrom } from './offer.ts'
+
+/** What preauth said of a person. */
+export interface Preauthorized {
+  readonly offer: Offer
+  /** The name that Duo knows the person by; empty where Duo was not asked. */
+  readonly name: string
+  /** Verified Push: the person types the digits on the phone, and the push goes out under this transaction. */
+  readonly verified: { readonly txid: string; readonly digits: string } | null
+}
+
+/** Asks preauth: what a person may do now. */
+export interface Asking {
+  ask(owner: Owner, facts: RequestFacts, remembered: string | undefined): Promise<Preauthorized>
+  /** Since when people pass because Duo cannot be asked; null: they do not. */
+  readonly passingSince: Milliseconds | null
+}
+
+interface Parts {
+  readonly config: NonNullable<Config['duo_api']>
+  readonly client: Pick<DuoClient, 'preauth'>
+  /** The configured API host, without port. */
+  readonly apiHost: string
+  readonly kept: KeptWays
+  readonly asked: Pick<Asked, 'everIn'>
+  readonly people: Pick<People, 'everybody'>
+  /** Whether nothing of this person's is held back by a denial or a fraud report. */
+  readonly isUnguarded: (username: string) => Promise<boolean>
+  /** Duo's token for this browser, if it has one of this person's. */
+  readonly tokenOf: (username: string, cookie: string) => Promise<string | null>
+  readonly clock: Clock
+  readonly log: FastifyBaseLogger
+}
+
+// What Duo's own authentication proxy takes for an outage: no answer, a server's error, or one that is none of Duo's. Not 429: whoever has
+// the keys of a user's patience could bring that about.
+const outage: readonly Reason[] = [
+  'duo-dns',
+  'duo-unreachable',
+  'duo-timeout',
+  'duo-tls',
+  'duo-malformed',
+  'duo-server-error',
+]
+
+export function openAsking(parts: Parts): Asking {
+  const { config, client, apiHost, kept, asked, people, isUnguarded, tokenOf, clock, log } = parts
+  let passingSince: Milliseconds | null = null
+  let toldAt = Number.NEGATIVE_INFINITY
+
+  function unasked(reason: NoDeviceReason): Preauthorized {
+    return { offer: { kind: 'no-device', reason, device: null, passcode: false }, name: '', verified: null }
+  }
+
+  function nameOf({ username, email }: Owner): string | Preauthorized {
+    const name = duoName(config.username, { username, email })
+    if (name === null) return unasked('duo-name-empty')
+    const shared = namesakes(config.username, people.everybody()).find(({ usernames }) => usernames.includes(username))
+    if (shared === undefined) return name
+    const { title, mend } = problems['duo-name-shared']
+    log.warn({ usernames: shared.usernames, reason: 'duo-name-shared' }, `${title}. ${mend}`)
+    return unasked('duo-name-shared')
+  }
+
+  /** An outage of Duo's may let people pass, where the configuration says so, until a factor was asked for. */
+  async function withFailmode(offer: Offer, owner: Owner): Promise<Offer> {
+    if (offer.kind === 'unavailable' && config.failmode === 'safe' && outage.includes(offer.reason)) {
+      if ((await asked.everIn(owner.sessionKey)) || !(await isUnguarded(owner.username))) return offer
+      const now = clock()
+      passingSince ??= now
+      if (now >= toldAt + MINUTE || now < toldAt) {
+        toldAt = now
+        log.error(
+          { reason: offer.reason, detail: offer.detail },
+          `Duo cannot be asked, and duo_api.failmode is safe: a password alone opens what wants two factors. ${problems[offer.reason].mend}`,
+        )
+      }
+      return { kind: 'failmode', trouble: offer }
+    }
+    if (offer.kind !== 'unavailable') passingSince = null
+    return offer
+  }
+
+  return {
+    get passingSince() {
+      return passingSince
+    },
+
+    async ask(owner, { ip, site }, remembered) {
+      const name = nameOf(owner)
+      if (typeof name !== 'string') return name
+      const [before, token] = await Promise.all([
+        kept.of(owner.username),
+        remembered === undefined ? null : tokenOf(owner.username, remembered),
+      ])
+      const answer = await client.preauth({
+        username: name,
+        ipaddr: ip,
+        hostname: site ?? undefined,
+        trustedDeviceToken: token ?? undefined,
+        verifiedPush: config.verified_push,
+      })
+      const selfEnrollment = config.enable_self_enrollment
+      const offer = offerFrom(answer, { apiHost, selfEnrollment, factors: config.factors, kept: before })
+      if (offer.kind === 'choose' && offer.forgotten !== null && before !== null)
+        await kept.forget(owner.username, before.way)
+      const { txid, verification_code: digits } = answer.ok ? answer.value : {}
+      const verified = txid !== undefined && digits !== undefined && config.verified_push ? { txid, digits } : null
+      return { offer: await withFailmode(offer, owner), name, verified }
+    },
+  }
+}

@@ -1,0 +1,153 @@
+import type { FastifyBaseLogger } from 'fastify'
+import type { Clock } from '../clock.ts'
+import type { Audit } from '../telemetry/audit.ts'
+import type { AuthResult } from './answers.ts'
+import type { Asked } from './asked.ts'
+import type { Asking } from './asking.ts'
+import type { DuoClient } from './client.ts'
+import type { Duo, Held, Owner, PasscodeOutcome, People, PushView, RequestFacts } from './duo.ts'
+import type { DuoFailure } from './failure.ts'
+import type { KeptWays } from './kept-ways.ts'
+import { isSameWay, offerWithout, SAID_LIMIT } from './offer.ts'
+import { plainText } from './text.ts'
+
+interface Parts {
+  readonly asking: Pick<Asking, 'ask'>
+  readonly client: Pick<DuoClient, 'authSync'>
+  readonly asked: Pick<Asked, 'take' | 'note'>
+  readonly kept: KeptWays
+  readonly people: Pick<People, 'bannedUntil' | 'tryPasscode'>
+  /** Makes an approval that the session may claim. */
+  readonly approve: (owner: Owner, facts: RequestFacts, how: { said: string; bypassed: boolean }) => Promise<PushView>
+  readonly clock: Clock
+  readonly log: FastifyBaseLogger
+  readonly audit: Audit
+}
+
+// Of Duo Mobile, SMS and tokens: digits. Of a Yubikey: 44 letters. The bound keeps a pasted page out.
+const passcodeShape = /^[0-9A-Za-z]{4,64}$/
+
+/** A passcode as it goes to Duo: without the spaces and hyphens that people type into it. Undefined when it can be none. */
+export function passcodeFrom(typed: string): string | undefined {
+  if (typed.length > 200) return undefined
+  const passcode = typed.normalize('NFKC').replace(/[\s-]/g, '')
+  return passcodeShape.test(passcode) ? passcode : undefined
+}
+
+/** The factors that Duo answers at once: passcodes, and the messages that bring some. */
+export function openCodes(parts: Parts): Pick<Duo, 'passcode' | 'sms'> {
+  const { asking, client, asked, kept, people, approve, log, audit } = parts
+
+  const isLockedOut = ({ status }: AuthResult) => status === 'locked_out'
+
+  function banned({ username }: Owner): Held | null {
+    const until = people.bannedUntil(username)
+    return until === null ? null : { outcome: 'banned', until }
+  }
+
+  const about = ({ username }: Owner, { ip, site }: RequestFacts) => ({
+    username,
+    ...(ip === undefined ? {} : { ip }),
+    ...(site === null ? {} : { host: site }),
+  })
+
+  function failed(
+    owner: Owner,
+    facts: RequestFacts,
+    failure: DuoFailure,
+    event: 'passcode.failed' | 'sms.failed',
+  ): Held {
+    log.warn({ ...failure }, 'Duo did not take a passcode, or sent none')
+    audit(event, { ...about(owner, facts), reason: failure.reason, detail: failure.detail })
+    return { outcome: 'offer', offer: offerWithout(failure) }
+  }
+
+  async function passcode(owner: Owner, typed: string, facts: RequestFacts): Promise<PasscodeOutcome> {
+    const code = passcodeFrom(typed)
+    if (code === undefined) return { outcome: 'malformed' }
+    const barred = banned(owner)
+    if (barred !== null) return barred
+    const { offer, name } = await asking.ask(owner, facts, undefined)
+    const isOffered =
+      offer.kind === 'choose'
+        ? offer.ways.some(({ kind }) => kind === 'passcode')
+        : offer.kind === 'no-device' && offer.passcode
+    if (!isOffered) return { outcome: 'offer', offer }
+
+    const counted = await people.tryPasscode(owner.username)
+    if (!('triesLeft' in counted)) return { outcome: 'banned', until: counted.bannedUntil }
+    await asked.note(owner)
+    const whence = { ipaddr: facts.ip, hostname: facts.site ?? undefined }
+    const answer = await client.authSync({ username: name, factor: 'passcode', passcode: code, ...whence })
+    if (!answer.ok) {
+      const { failure } = answer
+      const isWrong = failure.kind === 'request' && failure.parameter === 'passcode'
+      if (isWrong) return wrong('')
+      if (!mayHaveBeenTried(failure)) await counted.givenBack()
+      return failed(owner, facts, failure, 'passcode.failed')
+    }
+    const said = plainText(answer.value.status_msg, SAID_LIMIT)
+    // Only `result` decides. Duo's words and status say what sort of no it is.
+    if (answer.value.result === 'allow') {
+      await counted.succeeded()
+      if ((await kept.of(owner.username))?.way.kind !== 'sms') await kept.keep(owner.username, { kind: 'passcode' }, '')
+      const bypassed = answer.value.status === 'bypass'
+      const push = await approve(owner, facts, { said, bypassed })
+      audit('passcode.accepted', { ...about(owner, facts), detail: said })
+      return { outcome: 'accepted', push }
+    }
+    if (isLockedOut(answer.value)) {
+      audit('duo.locked-out', { ...about(owner, facts), reason: 'duo-locked', detail: said })
+      return { outcome: 'locked', said }
+    }
+    return wrong(said)
+
+    function wrong(words: string): PasscodeOutcome {
+      const until = 'triesLeft' in counted ? counted.bannedUntil : null
+      const ban = until === null ? {} : { until: new Date(until).toISOString() }
+      audit('passcode.wrong', { ...about(owner, facts), ...ban, detail: words })
+      if (until !== null) return { outcome: 'banned', until }
+      return { outcome: 'wrong', said: words, triesLeft: 'triesLeft' in counted ? counted.triesLeft : null }
+    }
+  }
+
+  return {
+    passcode,
+
+    async sms(owner, device, facts) {
+      const barred = banned(owner)
+      if (barred !== null) return barred
+      const { offer, name } = await asking.ask(owner, facts, undefined)
+      if (offer.kind !== 'choose') return { outcome: 'offer', offer }
+      const way = { kind: 'sms' as const, device }
+      if (!offer.ways.some(one => isSameWay(one, way))) return { outcome: 'unknown-device' }
+      const refused = await asked.take({ ...owner, ip: facts.ip }, 'sms')
+      if (refused !== null) return refused
+      const whence = { ipaddr: facts.ip, hostname: facts.site ?? undefined }
+      const answer = await client.authSync({ username: name, factor: 'sms', device, ...whence })
+      if (!answer.ok) return failed(owner, facts, answer.failure, 'sms.failed')
+      const said = plainText(answer.value.status_msg, SAID_LIMIT)
+      const shown = offer.devices.find(({ id }) => id === device)?.name ?? ''
+      // A message is no proof of anything: whatever Duo answers here, nobody is let in by it.
+      if (answer.value.status !== 'sent') {
+        const reason = isLockedOut(answer.value) ? { reason: 'duo-locked' } : {}
+        audit(isLockedOut(answer.value) ? 'duo.locked-out' : 'sms.failed', {
+          ...about(owner, facts),
+          ...reason,
+          detail: said,
+        })
+        return { outcome: 'refused', said }
+      }
+      await kept.keep(owner.username, way, shown)
+      audit('sms.sent', { ...about(owner, facts), device: shown })
+      const after = await asking.ask(owner, facts, undefined)
+      const devices = after.offer.kind === 'choose' ? after.offer.devices : []
+      return { outcome: 'sent', said, nextCode: devices.find(({ id }) => id === device)?.nextCode ?? null }
+    },
+  }
+}
+
+/** Whether Duo may have looked at the passcode: then it stays counted. */
+function mayHaveBeenTried({ kind, reason, sent }: DuoFailure): boolean {
+  return sent && kind === 'unavailable' && reason !== 'duo-throttled'
+}
