@@ -2,12 +2,11 @@ import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, Fa
 import { z } from 'zod'
 import { SECOND } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import type { Device, Offer, PushView } from '../duo/duo.ts'
+import type { Device, Offer, PushView, Way } from '../duo/duo.ts'
 import { jsonHeaders } from '../http/json-headers.ts'
 import { isSameOrigin } from '../http/same-origin.ts'
 import { whileConnected } from '../http/while-connected.ts'
-import type { Login, Visit } from '../login/login.ts'
-import { judgeRedirect } from '../login/redirect.ts'
+import type { Login, Next, Visit } from '../login/login.ts'
 import { type Started, StoreDown } from '../session/session.ts'
 import { newReference } from '../telemetry/reference.ts'
 import { isPlausibleName, PASSWORD_BYTES_AT_MOST } from '../users/names.ts'
@@ -40,7 +39,7 @@ const firstFactorBody = z.strictObject({
     .refine(password => Buffer.byteLength(password) <= PASSWORD_BYTES_AT_MOST),
   keepMeLoggedIn: z.boolean().default(false),
   targetURL: z.string().optional(),
-  requestMethod: z.string().optional(),
+  requestMethod: z.string().max(20).optional(),
   // Authelia's front end may send these for its OpenID Connect flows, which Postern has not.
   workflow: z.string().optional(),
   workflowID: z.string().optional(),
@@ -51,7 +50,12 @@ const firstFactorBody = z.strictObject({
 })
 const duoBody = firstFactorBody
   .omit({ username: true, password: true, keepMeLoggedIn: true, requestMethod: true })
-  .extend({ passcode: z.string().optional() })
+  // Beyond Authelia's: a way of one's own choice.
+  .extend({
+    passcode: z.string().max(64).optional(),
+    device: z.string().min(1).max(64).optional(),
+    method: z.enum(['push', 'phone']).optional(),
+  })
   .default({})
 const duoDeviceBody = z.strictObject({ device: z.string().min(1).max(64), method: z.string().min(1).max(32) })
 const methodBody = z.strictObject({ method: z.string().max(32) })
@@ -143,7 +147,13 @@ export async function api(
       if (answer.outcome !== 'accepted') return ko(reply, 401, WRONG_CREDENTIALS)
       setCookie(reply, answer.started)
       const { started, person } = answer
-      return ok(redirection({ ...visit, who: { session: started.session, person }, level: 1 }, entered.targetURL))
+      return ok(
+        redirection(
+          { ...visit, who: { session: started.session, person }, level: 1 },
+          entered.targetURL,
+          entered.requestMethod,
+        ),
+      )
     }),
   )
 
@@ -164,24 +174,28 @@ export async function api(
   app.get(
     '/api/secondfactor/duo',
     signedIn(async visit => {
-      const kept = await login.keptDevice(visit)
+      const way = await login.keptWay(visit)
       return ok({
         result: 'auth',
-        ...(kept === null ? {} : { preferred_device: kept.device, preferred_method: kept.method }),
+        ...(way === null || way.kind === 'passcode'
+          ? {}
+          : { preferred_device: way.device, preferred_method: way.kind }),
       })
     }),
   )
 
   app.get(
     '/api/secondfactor/duo_devices',
-    signedIn(async visit => offered(await login.offer(visit)) ?? { status: 'KO', message: RETRY_LATER }),
+    signedIn(
+      async visit => offered(await login.offer(visit, { rd: undefined })) ?? { status: 'KO', message: RETRY_LATER },
+    ),
   )
 
   app.post(
     '/api/secondfactor/duo_device',
     signedIn(async (visit, request) => {
       const { device, method } = duoDeviceBody.parse(request.body)
-      return method === 'push' && (await login.keepDevice(visit, device))
+      return isMethod(method) && (await login.keepWay(visit, { kind: method, device }))
         ? ok()
         : { status: 'KO', message: OPERATION_FAILED }
     }),
@@ -190,24 +204,15 @@ export async function api(
   app.post(
     '/api/secondfactor/duo',
     signedIn(async (visit, request, reply) => {
-      const { targetURL } = duoBody.parse(request.body ?? undefined)
-      if (visit.level === 2) return ok(redirection(visit, targetURL))
-      const sent = await login.sendPush(visit, undefined, targetURL)
-      switch (sent.outcome) {
-        case 'started':
-        case 'joined':
-          return finish(visit, await ended(visit, sent.push, request), targetURL, reply)
-        case 'offer': {
-          if (sent.offer.kind !== 'allow') return offered(sent.offer) ?? ko(reply, 401, RETRY_LATER)
-          return raised(visit, await login.raiseByPolicy(visit, sent.offer.said), targetURL, reply)
-        }
-        case 'busy':
-        case 'paused':
-          return ko(reply.header('retry-after', new Date(sent.until).toUTCString()), 429, 'Too Many Requests')
-        case 'unknown-device':
-        case 'no-second-factor':
-          return ko(reply, 401, RETRY_LATER)
-      }
+      const { targetURL, passcode, device, method } = duoBody.parse(request.body ?? undefined)
+      const next = login.next(visit, { rd: targetURL })
+      // Proved already, and well enough for where the program wants to go.
+      if (visit.level === 2 && next.to !== 'prove') return ok(redirection(visit, targetURL))
+      if (passcode !== undefined) return tryPasscode(visit, passcode, targetURL, reply)
+      const way = method === undefined || device === undefined ? undefined : { kind: method, device }
+      const sent = await login.ring(visit, way, { rd: targetURL })
+      if ('push' in sent) return finish(visit, await ended(visit, sent.push, request), targetURL, reply)
+      return notAsked(visit, sent, next, targetURL, reply)
     }),
   )
 
@@ -229,11 +234,15 @@ export async function api(
     }),
   )
 
-  const isSafe = (uri: string) => judgeRedirect(uri, config.session.cookies).kind === 'safe'
+  const isSafe = (uri: string) => login.wantedHost(uri) !== null
 
   /** `{redirect}` where the target is safe and this level is enough for it; nothing else. */
-  function redirection(visit: Visit, targetURL: string | undefined): { redirect: string } | undefined {
-    const next = login.next(visit, targetURL)
+  function redirection(
+    visit: Visit,
+    targetURL: string | undefined,
+    requestMethod?: string,
+  ): { redirect: string } | undefined {
+    const next = login.next(visit, { rd: targetURL, rm: requestMethod })
     if (next.to === 'unsafe') login.report(visit, 'redirect.refused', { host: next.host })
     return next.to === 'site' ? { redirect: next.url } : undefined
   }
@@ -253,6 +262,48 @@ export async function api(
       }
       return seen
     })
+  }
+
+  /** Nothing rings and nothing was tried: Duo lets the person pass or refuses, or a guard says wait. */
+  async function notAsked(
+    visit: Visit,
+    held: Exclude<Awaited<ReturnType<Login['ring']>>, { push: PushView }>,
+    next: Next,
+    targetURL: string | undefined,
+    reply: FastifyReply,
+  ) {
+    switch (held.outcome) {
+      case 'offer': {
+        const { offer } = held
+        if (offer.kind !== 'allow' && offer.kind !== 'failmode') return offered(offer) ?? ko(reply, 401, RETRY_LATER)
+        if (next.to !== 'prove' || next.factors.length === 0)
+          return raised(visit, await login.raiseByPolicy(visit, offer), targetURL, reply)
+        login.report(visit, 'level.refused', { reason: 'duo-not-asked', host: next.host })
+        return ko(reply, 401, RETRY_LATER)
+      }
+      case 'busy':
+      case 'paused':
+      case 'banned':
+        return ko(reply.header('retry-after', new Date(held.until).toUTCString()), 429, 'Too Many Requests')
+      case 'unknown-device':
+      case 'no-second-factor':
+        return ko(reply, 401, RETRY_LATER)
+    }
+  }
+
+  async function tryPasscode(visit: Visit, passcode: string, targetURL: string | undefined, reply: FastifyReply) {
+    const wanted = { rd: targetURL }
+    const tried = await login.passcode(visit, passcode, wanted)
+    switch (tried.outcome) {
+      case 'accepted':
+        return raised(visit, await login.claim(visit), targetURL, reply)
+      case 'wrong':
+      case 'malformed':
+      case 'locked':
+        return ko(reply, 401, WRONG_CREDENTIALS)
+      default:
+        return notAsked(visit, tried, login.next(visit, wanted), targetURL, reply)
+    }
   }
 
   async function finish(visit: Visit, push: PushView | null, targetURL: string | undefined, reply: FastifyReply) {
@@ -280,7 +331,7 @@ export async function api(
       method: 'mobile_push',
       has_totp: false,
       has_webauthn: false,
-      has_duo: (await login.keptDevice(visit)) !== null,
+      has_duo: (await login.keptWay(visit)) !== null,
     }
   }
 }
@@ -309,10 +360,12 @@ function setCookie(reply: FastifyReply, { cookie }: Started): void {
 function offered(offer: Offer | { kind: 'no-second-factor' }) {
   switch (offer.kind) {
     case 'choose':
-      return ok({ result: 'auth', devices: offer.devices.map(deviceOf) })
+      return ok({ result: 'auth', devices: offer.devices.map(device => deviceOf(device, offer.ways)) })
     case 'allow':
+    case 'failmode':
+      return ok({ result: 'allow' })
     case 'deny':
-      return ok({ result: offer.kind })
+      return ok({ result: 'deny' })
     case 'enroll':
       return ok({ result: 'enroll', ...(offer.portalUrl === null ? {} : { enroll_url: offer.portalUrl }) })
     case 'no-device':
@@ -322,8 +375,12 @@ function offered(offer: Offer | { kind: 'no-second-factor' }) {
   }
 }
 
-function deviceOf({ id, name }: Device) {
-  return { device: id, display_name: name, capabilities: ['push'] }
+const methods = ['push', 'phone', 'sms'] as const
+const isMethod = (method: string): method is (typeof methods)[number] => methods.some(known => known === method)
+
+function deviceOf({ id, name }: Device, ways: readonly Way[]) {
+  const capabilities = ways.flatMap(way => (way.kind !== 'passcode' && way.device === id ? [way.kind] : []))
+  return { device: id, display_name: name, capabilities }
 }
 
 /** `a***z@example.com`, as Authelia shows it. */

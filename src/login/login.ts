@@ -1,8 +1,17 @@
 import type { FastifyRequest } from 'fastify'
-import type { Level } from '../access/access.ts'
+import type { Factor, Level } from '../access/access.ts'
 import type { Milliseconds } from '../clock.ts'
 import type { CookieDomain } from '../config/schema.ts'
-import type { Offer, PushView, Refusal, StartOutcome } from '../duo/duo.ts'
+import type {
+  Offer,
+  PasscodeOutcome,
+  PushView,
+  Refusal,
+  RingingWay,
+  SmsOutcome,
+  StartOutcome,
+  Way,
+} from '../duo/duo.ts'
 import type { Session, Started } from '../session/session.ts'
 import type { AuditEvent } from '../telemetry/audit.ts'
 import type { FirstFactor, Person } from '../users/users.ts'
@@ -18,63 +27,99 @@ export interface Visit {
   readonly ip: string | undefined
   /** `Firefox on Linux`. */
   readonly browser: string
+  /** What this browser brings of an earlier approval, so that Duo may let it pass; bound to it and to one person, worth nothing by itself. */
+  readonly remembered: string | undefined
 }
 
 export type SignedIn = Extract<FirstFactor, { outcome: 'accepted' }> & { readonly started: Started }
 export type SignIn = SignedIn | Exclude<FirstFactor, { outcome: 'accepted' }>
 
-/** Where somebody goes next. */
+/** Where somebody goes next: what the gate would say of the wanted site, so that the two never send a person back and forth. */
 export type Next =
-  | { readonly to: 'site'; readonly url: string; readonly host: string }
+  /** `forbidden`: the rules have no access for this person; the gate says so there. */
+  | { readonly to: 'site'; readonly url: string; readonly host: string; readonly forbidden: boolean }
   | { readonly to: 'home' }
-  /** The wanted site needs a second factor that this session has not proved. */
-  | { readonly to: 'prove'; readonly host: string }
+  /** The wanted site needs the password: of nobody yet, or again, since the last proof is older than `maxAge`. */
+  | { readonly to: 'password'; readonly host: string; readonly maxAge: Milliseconds | null }
+  /** The wanted site needs a second factor that this session has not proved; `why`: none yet, one too old, or one that Duo did not ask for. */
+  | {
+      readonly to: 'prove'
+      readonly host: string
+      readonly why: 'level' | 'age' | 'factor'
+      readonly maxAge: Milliseconds | null
+      readonly factors: readonly Factor[]
+    }
   /** `rd` was given and must not be followed. */
   | { readonly to: 'unsafe'; readonly host: string }
+
+/** What a visitor was doing when the gate sent him here. Judged each time it is used. */
+export interface Wanted {
+  /** As given by the visitor. */
+  readonly rd: string | undefined
+  /** The method; GET where it is not known. */
+  readonly rm?: string | undefined
+}
 
 export interface Site {
   readonly name: string
   readonly url: string
   readonly host: string
-  readonly needsSecondFactor: boolean
+  /** What the portal asks for when the person opens it. */
+  readonly needs: 'nothing' | 'password' | 'second-factor'
 }
 
 export type Claim =
-  | { readonly outcome: 'raised'; readonly started: Started }
+  | {
+      readonly outcome: 'raised'
+      readonly started: Started
+      /** The cookie that lets this browser pass for a while, where that was asked for and Duo allows it. */
+      readonly remembered: Started['cookie'] | null
+    }
   | { readonly outcome: 'nothing' | 'ended' }
+
+/** `duo_api` is missing. */
+type NoSecondFactor = { readonly outcome: 'no-second-factor' }
 
 export interface Login {
   /** Undefined: the request's Host is no portal of the configuration. @throws {StoreDown} */
   visit(request: FastifyRequest): Promise<Visit | undefined>
   /** Checks the password and starts a session in place of the visit's. Every outcome is audited here. */
   signIn(visit: Visit, entered: { username: string; password: string; remember: boolean }): Promise<SignIn>
-  /** @param rd as given by the visitor; judged here, each time it is used */
-  next(visit: Visit, rd: string | undefined): Next
+  next(visit: Visit, wanted: Wanted): Next
+  /** Writes which rule refuses the wanted page to this visitor, once; returns the reference. Behind nginx the gate has written it already: the same one. */
+  denied(visit: Visit, wanted: Wanted): string
   /** The host of a safe `rd`, to show; null where there is none or it is unsafe. */
   wantedHost(rd: string | undefined): string | null
   sites(visit: Visit): readonly Site[]
-  /** Needs `visit.who`. Not configured: `'no-second-factor'`. */
-  offer(visit: Visit): Promise<Offer | { kind: 'no-second-factor' }>
-  /** Duo said `allow` at preauth: raises without a factor, audited as such. */
-  raiseByPolicy(visit: Visit, said: string): Promise<Claim>
-  sendPush(
-    visit: Visit,
-    device: string | undefined,
-    rd: string | undefined,
-  ): Promise<StartOutcome | { outcome: 'no-second-factor' }>
+  /** Asks Duo. Needs `visit.who`. */
+  offer(visit: Visit, wanted: Wanted): Promise<Offer | { kind: 'no-second-factor' }>
+  /** Duo lets the person pass, or cannot be asked and the failmode is safe: raises without a factor, audited as such. */
+  raiseByPolicy(visit: Visit, offer: Extract<Offer, { kind: 'allow' | 'failmode' }>): Promise<Claim>
+  /** Sends a push or makes a call. @param way undefined: the one used last, where it rings */
+  ring(visit: Visit, way: RingingWay | undefined, wanted: Wanted): Promise<StartOutcome | NoSecondFactor>
+  /** Tries a passcode; `claim` takes one that was accepted. */
+  passcode(visit: Visit, passcode: string, wanted: Wanted): Promise<PasscodeOutcome | NoSecondFactor>
+  /** Lets Duo send passcodes to a phone. */
+  sms(visit: Visit, device: string, wanted: Wanted): Promise<SmsOutcome | NoSecondFactor>
   push(visit: Visit): Promise<PushView | null>
   pushChange(visit: Visit, seq: number, within: Milliseconds, signal: AbortSignal): Promise<PushView | null>
-  /** Raises the level when this session's newest push is allowed. Idempotent: one raise. */
-  claim(visit: Visit): Promise<Claim>
+  /**
+   * Raises the level when this session's newest push, call or passcode is allowed. Idempotent: one raise.
+   * @param remember whether this browser need not be confirmed for a while, as far as Duo's policy goes
+   */
+  claim(visit: Visit, remember?: boolean): Promise<Claim>
   cancelPush(visit: Visit): Promise<void>
   /** Until when this person cannot send a push; null: now. */
   pushPausedUntil(visit: Visit): Promise<Milliseconds | null>
+  /** Until when this person can prove nothing, after too many wrong passwords or passcodes; null: may. */
+  bannedUntil(visit: Visit): Milliseconds | null
   /** What the person must know: the phone said no to somebody with the password. Only at level 2: at level 1 that somebody could be here. */
   refusal(visit: Visit): Promise<Refusal | null>
   refusalSeen(visit: Visit): Promise<void>
-  keptDevice(visit: Visit): Promise<{ readonly device: string; readonly method: 'push' } | null>
-  /** False: Duo does not list this device with push for this person. */
-  keepDevice(visit: Visit, device: string): Promise<boolean>
+  /** The way that this person used or chose last. */
+  keptWay(visit: Visit): Promise<Way | null>
+  /** False: Duo does not offer this way to this person. */
+  keepWay(visit: Visit, way: Way): Promise<boolean>
   /** Ends the session and its push, where there is one. Returns the cookie that makes the browser forget it. */
   signOut(visit: Visit): Promise<Started['cookie']>
   /** Writes the event under a fresh reference and returns the reference, for a page's reference block. Of what nobody in particular causes, only the first in a minute is written. */

@@ -1,18 +1,21 @@
 import type { FastifyRequest } from 'fastify'
-import { type Access, verdict } from '../access/access.ts'
-import type { Clock } from '../clock.ts'
+import type { Access } from '../access/access.ts'
+import { type Clock, DAY, type Milliseconds, SECOND } from '../clock.ts'
 import type { Config, CookieDomain } from '../config/schema.ts'
-import type { Duo, PushView } from '../duo/duo.ts'
+import type { Duo, Owner, PushView, RequestFacts } from '../duo/duo.ts'
 import { browserName } from '../http/browser-name.ts'
 import { clientOf, type TrustedProxies } from '../http/client-address.ts'
 import { cookieDomainOf } from '../http/cookie-domain.ts'
+import { cookieValues } from '../http/cookies.ts'
 import { hostName } from '../http/host.ts'
 import type { Session, Sessions, Started } from '../session/session.ts'
 import type { Audit } from '../telemetry/audit.ts'
+import { type Deny, denials } from '../telemetry/denials.ts'
 import { occasional } from '../telemetry/occasional.ts'
 import { newReference } from '../telemetry/reference.ts'
 import type { Users } from '../users/users.ts'
-import type { Claim, Login, Next, Site, Visit } from './login.ts'
+import type { Claim, Login, Site, Visit, Wanted } from './login.ts'
+import { openNext } from './next.ts'
 import { judgeRedirect, portalHost } from './redirect.ts'
 
 interface Parts {
@@ -24,13 +27,26 @@ interface Parts {
   readonly duo: Duo | null
   readonly proxies: TrustedProxies
   readonly audit: Audit
+  /** The gate's, so that a refusal which both show is written once. */
+  readonly deny?: Deny
   readonly clock: Clock
 }
 
 /** The way in, behind both faces: what the portal and the JSON API do is one thing, done here. */
-export function openLogin({ config, sessions, users, access, duo, proxies, audit, clock }: Parts): Login {
+export function openLogin({
+  config,
+  sessions,
+  users,
+  access,
+  duo,
+  proxies,
+  audit,
+  clock,
+  deny = denials(audit, clock),
+}: Parts): Login {
   const domains = config.session.cookies
   const occasionally = occasional(clock, newReference)
+  const ways = openNext({ access, domains, clock })
   const domainOfPortal = new Map(domains.map(domain => [portalHost(domain), domain]))
 
   // What a phone reports as fraud ends everything that this person has open: whoever holds the password may be in one of them.
@@ -43,7 +59,11 @@ export function openLogin({ config, sessions, users, access, duo, proxies, audit
     const { rawHeaders } = request.raw
     const domain = domainOfPortal.get(hostName(request.raw) ?? '')
     if (domain === undefined) return undefined
-    const client = { ip: clientOf(request.raw, proxies).address, browser: browserName(request.headers['user-agent']) }
+    const client = {
+      ip: clientOf(request.raw, proxies).address,
+      browser: browserName(request.headers['user-agent']),
+      remembered: cookieValues(rawHeaders, rememberedName(domain))[0],
+    }
     const { record } = request.session
     // Asked again for nobody: why a session that this browser had is over, or that the store is down.
     const found =
@@ -56,23 +76,22 @@ export function openLogin({ config, sessions, users, access, duo, proxies, audit
     return { domain, who: { session: found.session, person }, level: found.session.level, ended: null, ...client }
   }
 
-  function next({ domain, who, level }: Visit, rd: string | undefined): Next {
+  /** Who is to be proved, and what the phone shows of it. */
+  function asked({ who, ip, browser }: Visit, { rd }: Wanted): { owner: Owner; facts: RequestFacts } | null {
+    if (who === null) return null
     const wanted = judgeRedirect(rd, domains)
-    const redirect = wanted.kind === 'none' ? judgeRedirect(domain.default_redirection_url, domains) : wanted
-    if (redirect.kind === 'none') return { to: 'home' }
-    if (redirect.kind === 'unsafe') return { to: 'unsafe', host: redirect.host }
-    const { host, path, href } = redirect.url
-    // This session proves nothing to the sites of another cookie domain: the gate there sends to the portal there.
-    if (cookieDomainOf(host, domains) !== domain) return { to: 'site', url: href, host }
-    const { policy } = access.decide(who?.person ?? null, { host, path, method: 'GET' })
-    return verdict(policy, level) === 'log-in' ? { to: 'prove', host } : { to: 'site', url: href, host }
+    const url = wanted.kind === 'safe' ? wanted.url : null
+    return {
+      owner: ownerOf(who),
+      facts: { site: url?.host ?? null, path: url?.path ?? null, ip, browser, at: clock() },
+    }
   }
 
   async function raise(session: Session, factor: Parameters<Sessions['raise']>[1], facts: Facts): Promise<Claim> {
     const started = await sessions.raise(session, factor)
     if (started === 'ended') return { outcome: 'ended' }
     audit('level.raised', { ...facts, reason: factor.how })
-    return { outcome: 'raised', started }
+    return { outcome: 'raised', started, remembered: null }
   }
 
   /** Asked at the last moment: much may have happened to the person while the phone rang. */
@@ -87,7 +106,7 @@ export function openLogin({ config, sessions, users, access, duo, proxies, audit
 
   return {
     visit,
-    next,
+    next: ways.next,
     secondFactorConfigured: duo !== null,
     get simulated() {
       return duo?.simulated === true
@@ -113,12 +132,25 @@ export function openLogin({ config, sessions, users, access, duo, proxies, audit
       return { ...answer, started }
     },
 
+    denied(visitor, wanted) {
+      const decision = ways.decisionOn(visitor, wanted)
+      const { who, ip } = visitor
+      return deny({
+        username: who?.person.username,
+        ip,
+        host: decision?.host ?? '',
+        rule: decision?.rule ?? null,
+        why: decision?.why ?? 'no rule of this cookie domain',
+      })
+    },
+
     wantedHost(rd) {
       const redirect = judgeRedirect(rd, domains)
       return redirect.kind === 'safe' ? redirect.url.host : null
     },
 
-    sites({ domain, who }) {
+    sites(visitor) {
+      const { domain } = visitor
       const portal = new URL(domain.authelia_url)
       const named = access.namedHosts
         .filter(host => !domainOfPortal.has(host))
@@ -132,35 +164,50 @@ export function openLogin({ config, sessions, users, access, duo, proxies, audit
       return [...listed, ...named.filter(({ host }) => !listedHosts.has(host))]
         .filter(({ host }) => cookieDomainOf(host, domains) === domain)
         .flatMap((site): Site[] => {
-          const { policy } = access.decide(who?.person ?? null, { host: site.host, path: '/', method: 'GET' })
-          return policy === 'deny' ? [] : [{ ...site, needsSecondFactor: policy === 'two_factor' }]
+          const needs = ways.needs(visitor, site.host)
+          return needs === null ? [] : [{ ...site, needs }]
         })
         .sort((a, b) => a.name.localeCompare(b.name, 'en'))
     },
 
-    async offer({ who, ip }) {
-      if (duo === null || who === null) return { kind: 'no-second-factor' }
-      return duo.offer(who.person.username, ip)
+    async offer(visitor, wanted) {
+      const about = asked(visitor, wanted)
+      if (duo === null || about === null) return { kind: 'no-second-factor' }
+      return duo.offer(about.owner, about.facts, visitor.remembered)
     },
 
-    async raiseByPolicy(visitor, said) {
+    async raiseByPolicy(visitor, offer) {
       if (visitor.who === null || !(await mayBeRaised(visitor))) return { outcome: 'nothing' }
       const facts = factsOf(visitor)
-      const claim = await raise(visitor.who.session, { how: 'duo-allow', at: clock(), said }, facts)
-      if (claim.outcome === 'raised') audit('duo.bypass', { ...facts, detail: said })
+      const how = offer.kind === 'allow' ? 'duo-allow' : 'failmode'
+      const said = offer.kind === 'allow' ? offer.said : offer.trouble.detail
+      const claim = await raise(visitor.who.session, { how, at: clock(), said }, facts)
+      if (claim.outcome === 'raised')
+        audit(
+          offer.kind === 'allow' ? 'duo.bypass' : 'duo.failmode',
+          offer.kind === 'allow'
+            ? { ...facts, detail: said }
+            : { ...facts, reason: offer.trouble.reason, detail: said },
+        )
       return claim
     },
 
-    async sendPush({ who, ip, browser }, device, rd) {
-      if (duo === null || who === null) return { outcome: 'no-second-factor' }
-      const wanted = judgeRedirect(rd, domains)
-      const owner = { sessionKey: who.session.key, username: who.person.username, displayName: who.person.displayName }
-      return duo.start(owner, device, {
-        site: wanted.kind === 'safe' ? wanted.url.host : null,
-        ip,
-        browser,
-        at: clock(),
-      })
+    async ring(visitor, way, wanted) {
+      const about = asked(visitor, wanted)
+      if (duo === null || about === null) return { outcome: 'no-second-factor' }
+      return duo.start(about.owner, way, about.facts, visitor.remembered)
+    },
+
+    async passcode(visitor, passcode, wanted) {
+      const about = asked(visitor, wanted)
+      if (duo === null || about === null) return { outcome: 'no-second-factor' }
+      return duo.passcode(about.owner, passcode, about.facts)
+    },
+
+    async sms(visitor, device, wanted) {
+      const about = asked(visitor, wanted)
+      if (duo === null || about === null) return { outcome: 'no-second-factor' }
+      return duo.sms(about.owner, device, about.facts)
     },
 
     async push({ who }): Promise<PushView | null> {
@@ -171,17 +218,19 @@ export function openLogin({ config, sessions, users, access, duo, proxies, audit
       return duo === null || who === null ? null : duo.change(who.session.key, seq, within, signal)
     },
 
-    async claim(visitor) {
-      if (duo === null || visitor.who === null || visitor.level === 2) return { outcome: 'nothing' }
+    async claim(visitor, remember = false) {
+      if (duo === null || visitor.who === null) return { outcome: 'nothing' }
       const { session } = visitor.who
       if (!(await mayBeRaised(visitor))) return { outcome: 'nothing' }
-      const push = await duo.newest(session.key)
-      if (push === null || !(await duo.claim(session.key))) return { outcome: 'nothing' }
-      return raise(
-        session,
-        { how: 'push', at: clock(), said: push.said },
-        { ...factsOf(visitor), device: push.device.name },
-      )
+      const claimed = await duo.claim(session.key)
+      if (claimed === null) return { outcome: 'nothing' }
+      const { how, said, push } = claimed
+      const device = push.device.name === '' ? {} : { device: push.device.name }
+      const claim = await raise(session, { how, at: clock(), said }, { ...factsOf(visitor), ...device })
+      if (claim.outcome === 'raised' && how === 'duo-allow') audit('duo.bypass', { ...factsOf(visitor), detail: said })
+      if (claim.outcome !== 'raised' || !remember) return claim
+      const value = await duo.remember(claimed)
+      return { ...claim, remembered: value === null ? null : rememberedCookie(visitor.domain, value) }
     },
 
     async cancelPush({ who }) {
@@ -192,6 +241,8 @@ export function openLogin({ config, sessions, users, access, duo, proxies, audit
       return duo === null || who === null ? null : duo.pausedUntil(who.person.username)
     },
 
+    bannedUntil: ({ who }) => (who === null ? null : users.bannedUntil(who.person.username)),
+
     async refusal({ who, level }) {
       return duo === null || who === null || level < 2 ? null : duo.refusal(who.person.username)
     },
@@ -200,12 +251,13 @@ export function openLogin({ config, sessions, users, access, duo, proxies, audit
       if (who !== null && level === 2) await duo?.refusalsSeen(who.person.username)
     },
 
-    async keptDevice({ who }) {
-      return duo === null || who === null ? null : duo.keptDevice(who.person.username)
+    async keptWay({ who }) {
+      return duo === null || who === null ? null : duo.keptWay(who.person.username)
     },
 
-    async keepDevice({ who, ip }, device) {
-      return duo !== null && who !== null && (await duo.keepDevice(who.person.username, device, ip))
+    async keepWay(visitor, way) {
+      const about = asked(visitor, { rd: undefined })
+      return duo !== null && about !== null && (await duo.keepWay(about.owner, way, about.facts))
     },
 
     async signOut(visitor) {
@@ -236,6 +288,11 @@ export function openLogin({ config, sessions, users, access, duo, proxies, audit
   }
 }
 
+function ownerOf({ session, person }: NonNullable<Visit['who']>): Owner {
+  const { username, displayName, emails } = person
+  return { sessionKey: session.key, username, displayName, email: emails[0] }
+}
+
 const signInFailure = {
   refused: 'login.failed',
   banned: 'login.banned',
@@ -251,6 +308,21 @@ interface Facts {
 
 function factsOf({ who, ip }: Visit): Facts {
   return { ...(who === null ? {} : { username: who.person.username }), ...(ip === undefined ? {} : { ip }) }
+}
+
+// A sibling host cannot set a cookie that has this prefix, and no other host gets it. Browsers refuse the prefix over http (the demo).
+const rememberedName = ({ authelia_url }: CookieDomain) =>
+  authelia_url.startsWith('https:') ? '__Host-postern_browser' : 'postern_browser'
+
+/** Duo decides how long it is good for; the browser keeps it at most for as long as Duo ever does. */
+const REMEMBERED_AT_MOST: Milliseconds = 365 * DAY
+
+function rememberedCookie(domain: CookieDomain, value: string): Started['cookie'] {
+  return {
+    name: rememberedName(domain),
+    value,
+    options: { path: '/', secure: true, httpOnly: true, sameSite: 'lax', maxAge: REMEMBERED_AT_MOST / SECOND },
+  }
 }
 
 function endedCookie({ name, domain, same_site }: CookieDomain): Started['cookie'] {

@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto'
 import type { CookieSerializeOptions } from '@fastify/cookie'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Clock } from '../clock.ts'
+import { type Clock, MINUTE, SECOND } from '../clock.ts'
 import type { Config, CookieDomain } from '../config/schema.ts'
 import { cookieValues } from '../http/cookies.ts'
 import { isSameOrigin } from '../http/same-origin.ts'
@@ -33,6 +34,9 @@ export interface Context {
   readonly query: ReadonlyMap<string, string>
   readonly rd: string | undefined
   readonly rm: string | undefined
+  readonly next: Next
+  /** Whether this browser was sent to the wanted page a moment ago, and is here again. */
+  readonly cameBack: boolean
   /** What the POST before this page left to say. */
   readonly message: Message | undefined
   /** Whether the browser sent any cookie of ours that is set with every form. */
@@ -47,8 +51,13 @@ export interface Context {
   leave(message: Message): void
   /** 303 to where somebody goes next. */
   goOn(next: Next): FastifyReply
+  /** Remembers in the browser, for a moment, that it was sent to the wanted page. */
+  leaveFor(url: string): void
   /** 303 to another site, after a GET only: form-action does not let a POST end there. */
   goAway(url: string): FastifyReply
+  /** The person wants this browser to be remembered, once this push is approved. */
+  wishToRemember(pushId: string): void
+  wishesToRemember(pushId: string): boolean
   setCookie(cookie: Started['cookie']): void
   setHeader(name: string, value: string): void
 }
@@ -74,7 +83,7 @@ export function withParameters(path: string, parameters: Readonly<Record<string,
 }
 
 // A sibling host cannot set a cookie that has this prefix. Browsers refuse the prefix over http, which only the demo speaks.
-const cookieName = (domain: CookieDomain, name: 'form' | 'message') =>
+const cookieName = (domain: CookieDomain, name: 'form' | 'message' | 'went' | 'wish') =>
   domain.authelia_url.startsWith('https:') ? `__Host-postern_${name}` : `postern_${name}`
 const cookieOptions = {
   path: '/',
@@ -82,6 +91,9 @@ const cookieOptions = {
   httpOnly: true,
   sameSite: 'lax',
 } as const satisfies CookieSerializeOptions
+
+// A push rings for a minute, and may be claimed for some time after.
+const lifetimes = { message: MESSAGE_LIFETIME, went: 20 * SECOND, wish: 10 * MINUTE } as const
 
 /** @throws {BadParameters} */
 export function contextOf(portal: Portal, request: FastifyRequest, reply: FastifyReply, visit: Visit): Context {
@@ -111,23 +123,31 @@ export function contextOf(portal: Portal, request: FastifyRequest, reply: Fastif
       return portal.tokens.issue(formCookie)
     },
   }
-  const leave = (message: Message) =>
-    reply.setCookie(cookieName(visit.domain, 'message'), portal.messages.seal(message), {
+  type Sealed = keyof typeof lifetimes
+  const setMessage = (name: Sealed, message: Message) =>
+    reply.setCookie(cookieName(visit.domain, name), portal.messages.seal(message), {
       ...cookieOptions,
-      maxAge: MESSAGE_LIFETIME / 1000,
+      maxAge: lifetimes[name] / SECOND,
     })
+  const messageIn = (name: Sealed) =>
+    portal.messages.open(cookieValues(rawHeaders, cookieName(visit.domain, name)), lifetimes[name])
+  const leave = (message: Message) => setMessage('message', message)
+  const next = portal.login.next(visit, { rd, rm })
   const goTo: Context['goTo'] = (path, extra) => reply.redirect(url(path, extra), 303)
   return {
     visit,
     query,
     rd,
     rm,
+    next,
+    get cameBack() {
+      const went = next.to === 'site' ? messageIn('went') : undefined
+      return next.to === 'site' && went?.kind === 'went' && went.to === digestOf(next.url)
+    },
     shell,
     keepsCookies: formCookies.length > 0,
     // Only where the redirect said that there is one: a page that is opened anew has nothing to say.
-    message: query.has('m')
-      ? portal.messages.open(cookieValues(rawHeaders, cookieName(visit.domain, 'message')))
-      : undefined,
+    message: query.has('m') ? messageIn('message') : undefined,
     show: view => send(reply, shell, view),
     goTo,
     leave,
@@ -138,12 +158,22 @@ export function contextOf(portal: Portal, request: FastifyRequest, reply: Fastif
     goAway: target => reply.redirect(target, 303),
     goOn(next) {
       if (next.to === 'prove') return goTo('/prove')
+      if (next.to === 'password') return goTo('/')
       return next.to === 'home' ? reply.redirect('/', 303) : goTo('/go')
+    },
+    leaveFor: url => void setMessage('went', { kind: 'went', to: digestOf(url) }),
+    wishToRemember: push => void setMessage('wish', { kind: 'remember', push }),
+    wishesToRemember(push) {
+      const wish = messageIn('wish')
+      return wish?.kind === 'remember' && wish.push === push
     },
     setHeader: (name, value) => void reply.header(name, value),
     setCookie: ({ name, value, options }) => void reply.setCookie(name, value, options),
   }
 }
+
+/** The URL may be longer than a cookie. */
+const digestOf = (url: string) => createHash('sha256').update(url).digest('base64url')
 
 /** Answers with a page. */
 export function send(reply: FastifyReply, shell: Shell, view: View): FastifyReply {

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import { z } from 'zod'
-import { CLOCK_TOLERANCE, type Clock, SECOND } from '../clock.ts'
+import { CLOCK_TOLERANCE, type Clock, type Milliseconds, SECOND } from '../clock.ts'
 import { deriveKey } from './keys.ts'
 
 /** It lives just long enough for the page after the 303. */
@@ -19,7 +19,17 @@ const schema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('unknown-device') }),
   z.object({ kind: z.literal('not-enrolled') }),
   z.object({ kind: z.literal('busy'), until: z.number() }),
-  z.object({ kind: z.literal('paused'), until: z.number() }),
+  z.object({ kind: z.literal('paused'), until: z.number(), why: z.enum(['denied', 'fraud', 'budget']) }),
+  z.object({ kind: z.literal('locked'), ref: z.string() }),
+  z.object({ kind: z.literal('sms-sent'), device: z.string(), nextCode: z.string().nullable() }),
+  z.object({ kind: z.literal('sms-wait'), until: z.number() }),
+  z.object({ kind: z.literal('sms-refused'), said: z.string() }),
+  z.object({ kind: z.literal('passcode-empty') }),
+  z.object({ kind: z.literal('passcode-malformed') }),
+  z.object({ kind: z.literal('passcode-wrong'), triesLeft: z.number().nullable() }),
+  // In cookies of their own: where a browser was sent, and for which push it asked to be remembered.
+  z.object({ kind: z.literal('went'), to: z.string() }),
+  z.object({ kind: z.literal('remember'), push: z.string() }),
 ])
 
 /** What the page after a POST has to say. Never a password. */
@@ -27,13 +37,13 @@ export type Message = z.infer<typeof schema>
 
 export interface Messages {
   seal(message: Message): string
-  /** The first of the cookie's values that this server sealed within the last minute. */
-  open(cookies: readonly string[]): Message | undefined
+  /** The first of the cookie's values that this server sealed a short time ago. @param within default: a minute */
+  open(cookies: readonly string[], within?: Milliseconds): Message | undefined
 }
 
 export function createMessages(secret: string, clock: Clock): Messages {
   const key = deriveKey(secret, 'message')
-  const openOne = (cookie: string): Message | undefined => {
+  const openOne = (cookie: string, within: Milliseconds): Message | undefined => {
     const bytes = Buffer.from(cookie, 'base64url')
     if (bytes.length < 29) return undefined
     try {
@@ -42,7 +52,7 @@ export function createMessages(secret: string, clock: Clock): Messages {
       const text = Buffer.concat([decipher.update(bytes.subarray(28)), decipher.final()]).toString()
       const { at, message } = z.object({ at: z.number(), message: schema }).parse(JSON.parse(text))
       const age = clock() - at
-      return age >= -CLOCK_TOLERANCE && age < MESSAGE_LIFETIME ? message : undefined
+      return age >= -CLOCK_TOLERANCE && age < within ? message : undefined
     } catch {
       return undefined // not sealed by this server, or by an older version of it
     }
@@ -54,6 +64,7 @@ export function createMessages(secret: string, clock: Clock): Messages {
       const text = Buffer.concat([cipher.update(JSON.stringify({ at: clock(), message })), cipher.final()])
       return Buffer.concat([nonce, cipher.getAuthTag(), text]).toString('base64url')
     },
-    open: cookies => cookies.map(openOne).find(message => message !== undefined),
+    open: (cookies, within = MESSAGE_LIFETIME) =>
+      cookies.map(cookie => openOne(cookie, within)).find(message => message !== undefined),
   }
 }

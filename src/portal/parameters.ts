@@ -13,7 +13,9 @@ const names = [
   'password',
   'keepMeLoggedIn',
   'another',
-  'device',
+  'way',
+  'passcode',
+  'remember',
   'token',
   'switch',
 ]

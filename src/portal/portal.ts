@@ -14,7 +14,9 @@ import { createMessages } from './message.ts'
 import { badAddressPage, errorPage, fallbackPage, plainPage } from './pages/refused.tsx'
 import type { Shell, View } from './pages/view.ts'
 import { BadParameters, parseParameters } from './parameters.ts'
+import { enrolRoutes } from './routes-enrol.ts'
 import { leaveRoutes } from './routes-leave.ts'
+import { passcodeRoutes } from './routes-passcode.ts'
 import { proveRoutes } from './routes-prove.ts'
 import { signinRoutes } from './routes-signin.ts'
 import { createWords } from './words/words.ts'
@@ -102,6 +104,8 @@ export async function portal(app: FastifyInstance, { login, config, clock, log, 
   }
   signinRoutes(pages, parts)
   proveRoutes(app, pages, parts)
+  passcodeRoutes(pages, parts)
+  enrolRoutes(pages, parts)
   leaveRoutes(app, pages, parts)
 
   app.get<{ Params: { name: string } }>('/static/:name', (request, reply) => {

@@ -8,28 +8,31 @@ import type { Pages } from './portal.ts'
 /** Ways out: to the wanted site, to none, and away. */
 export function leaveRoutes(app: FastifyInstance, pages: Pages, { login, config }: Portal): void {
   pages.get('/go', context => {
-    const { visit, rd, rm, shell } = context
-    if (visit.who === null) return context.goTo('/')
-    const next = login.next(visit, rd)
-    if (next.to === 'site') return context.show(goPage(shell, next, rm !== undefined && !/^(?:GET|HEAD)$/i.test(rm)))
+    const { visit, rm, shell, next } = context
+    if (visit.who === null && next.to !== 'site') return context.goTo('/')
+    if (next.to === 'site') {
+      const unsent = rm !== undefined && !/^(?:GET|HEAD)$/i.test(rm)
+      if (!unsent) context.leaveFor(next.url)
+      return context.show(goPage(shell, next, unsent))
+    }
     if (next.to !== 'unsafe') return context.goOn(next)
     login.report(visit, 'redirect.refused', { host: next.host })
     return context.show(unsafePage(shell, next.host))
   })
 
-  // Where nginx sends somebody whom the gate refused, and who cannot be shown the gate's own answer.
+  // Where nginx sends somebody whom the gate refused, and who cannot be shown the gate's own answer. Anybody may open this link, so the
+  // rules are asked again; whom they let pass goes on, unless the gate has just said otherwise.
   pages.get('/denied', context => {
-    const { visit, rm, shell } = context
-    const reference = login.report(visit, 'access.denied', shell.site === null ? {} : { host: shell.site })
-    const asked = wantedUrl(context)
+    const { visit, rd, rm, shell, next } = context
+    if (shell.site === null || next.to !== 'site' || !(next.forbidden || context.cameBack)) return context.goOn(next)
     return context.show(
       deniedPage(shell, {
         username: visit.who?.person.username ?? null,
         groups: visit.who?.person.groups ?? [],
         host: shell.site,
         method: (rm ?? 'GET').toUpperCase(),
-        url: asked,
-        reference,
+        url: wantedUrl(context),
+        reference: login.denied(visit, { rd, rm }),
       }),
     )
   })
@@ -47,9 +50,8 @@ export function leaveRoutes(app: FastifyInstance, pages: Pages, { login, config 
   })
 
   pages.get('/logout/done', context => {
-    const next = context.rd === undefined ? null : login.next(context.visit, context.rd)
     const url = wantedUrlInFull(context)
-    const back = next !== null && next.to !== 'unsafe' && url !== null ? { url: url.href, host: url.host } : null
+    const back = url === null ? null : { url: url.href, host: url.host }
     return context.show(signedOutPage(context.shell, back))
   })
 

@@ -1,31 +1,16 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { SECOND } from '../clock.ts'
-import type { Offer, PushView } from '../duo/duo.ts'
+import type { Held, PushView, StartOutcome } from '../duo/duo.ts'
 import { whileConnected } from '../http/while-connected.ts'
 import type { Claim, Login, Visit } from '../login/login.ts'
 import { type Context, contextOf, formOf, isFromPortal, type Portal } from './context.ts'
 import type { Favicon } from './look/icons.tsx'
+import { wayFrom } from './pages/choose.tsx'
 import { assetUrl } from './pages/frame.tsx'
-import {
-  allowedPage,
-  busyPage,
-  type ChooseNews,
-  choosePage,
-  deniedPushPage,
-  timeoutPage,
-  waitPage,
-} from './pages/prove.tsx'
-import {
-  duoDenyPage,
-  duoDownPage,
-  duoSetupPage,
-  enrolAskPage,
-  enrolPage,
-  lockedPage,
-  noDevicePage,
-} from './pages/trouble.tsx'
-import type { View } from './pages/view.ts'
+import { busyPage, deniedPushPage, timeoutPage, waitPage } from './pages/prove.tsx'
+import { pausedPage } from './pages/trouble.tsx'
 import type { Pages } from './portal.ts'
+import { showOffer } from './show-offer.ts'
 
 // Shorter than the 30 seconds after which a proxy or a load balancer may cut a silent answer.
 const PAGE_HELD_AT_MOST = 20 * SECOND
@@ -33,40 +18,34 @@ const POLL_HELD_AT_MOST = 25 * SECOND
 
 const isOver = ({ state }: PushView) => state !== 'sending' && state !== 'waiting'
 
-/** The second factor: which device, waiting for it, and how that ends. */
+/** The second factor: which way, waiting for the phone, and how that ends. A passcode has a file of its own. */
 export function proveRoutes(app: FastifyInstance, pages: Pages, portal: Portal): void {
   const { login, words, assets } = portal
 
   pages.get('/prove', async context => {
-    if (context.visit.who === null) return context.goTo('/')
-    if (context.visit.level === 2) return context.goOn(login.next(context.visit, context.rd))
+    const { visit, shell } = context
+    if (visit.who === null) return context.goTo('/')
+    if (provedEnough(context)) return context.goOn(context.next)
+    const banned = login.bannedUntil(visit)
+    if (banned !== null) return context.show(pausedPage(shell, banned))
     // A second tab joins the push that waits, unless somebody asks for another way.
-    const push = context.query.has('another') ? null : await login.push(context.visit)
+    const push = context.query.has('another') ? null : await login.push(visit)
     if (push !== null && !isOver(push)) return context.goTo('/prove/wait')
-    return showOffer(portal, context, await login.offer(context.visit))
+    return showOffer(portal, context, await login.offer(visit, context))
   })
 
   pages.post('/prove', '/prove', async (context, request) => {
-    const { visit, rd } = context
+    const { visit } = context
     if (visit.who === null) return context.goTo('/')
-    if (visit.level === 2) return context.goOn(login.next(visit, rd))
-    const answer = await login.sendPush(visit, formOf(request).get('device'), rd)
-    switch (answer.outcome) {
-      case 'started':
-      case 'joined':
-        return context.goTo('/prove/wait')
-      case 'busy':
-      case 'paused':
-        return context.goSaying('/prove/wait', { kind: answer.outcome, until: answer.until })
-      case 'unknown-device':
-        return context.goSaying('/prove', { kind: 'unknown-device' })
-      case 'offer':
-        return answer.offer.kind === 'allow'
-          ? raised(login, context, await login.raiseByPolicy(visit, answer.offer.said))
-          : context.goTo('/prove') // which asks again, and says what is wrong
-      case 'no-second-factor':
-        return context.goTo('/prove')
-    }
+    if (provedEnough(context)) return context.goOn(context.next)
+    const form = formOf(request)
+    const way = wayFrom(form.get('way'))
+    if (way?.kind === 'passcode') return context.goTo('/prove/passcode')
+    if (way?.kind === 'sms') return sendSms(login, context, way.device)
+    const answer = await login.ring(visit, way && { kind: way.kind, device: way.device }, context)
+    return 'push' in answer
+      ? waitFor(context, answer.push, form.get('remember') === 'true')
+      : goHeld(login, context, answer)
   })
 
   pages.post('/prove/cancel', '/prove', async context => {
@@ -79,38 +58,17 @@ export function proveRoutes(app: FastifyInstance, pages: Pages, portal: Portal):
   pages.get('/prove/wait', async (context, request) => {
     const { visit, message, shell, query } = context
     if (visit.who === null) return context.goTo('/')
-    if (visit.level === 2) return context.goOn(login.next(visit, context.rd))
-    if ((message?.kind === 'busy' || message?.kind === 'paused') && message.until > shell.now)
-      return context.show(busyPage(shell, message.kind, message.until))
+    if (provedEnough(context)) return context.goOn(context.next)
+    if (message?.kind === 'busy' && message.until > shell.now)
+      return context.show(busyPage(shell, 'busy', message.until))
+    if (message?.kind === 'paused' && message.until > shell.now)
+      return context.show(busyPage(shell, message.why, message.until))
     let push = await login.push(visit)
     if (push !== null && query.has('held') && !isOver(push))
       push = await held(portal, request, visit, push.seq, PAGE_HELD_AT_MOST)
     return push === null
       ? context.goTo('/prove')
       : showPush(login, { ...context, shell: { ...shell, now: portal.clock() } }, push, query.has('paused'))
-  })
-
-  pages.get('/enroll', async context => {
-    if (context.visit.who === null) return context.goTo('/')
-    const offer = await login.offer(context.visit)
-    if (offer.kind !== 'enroll' || offer.portalUrl === null) return context.goTo('/prove')
-    return context.show(enrolPage(context.shell, context.message?.kind === 'not-enrolled'))
-  })
-
-  // *I'm done*: whoever has no device yet stays here and is told so.
-  pages.post('/enroll', '/enroll', async context => {
-    if (context.visit.who === null) return context.goTo('/')
-    const offer = await login.offer(context.visit)
-    return offer.kind === 'enroll' ? context.goSaying('/enroll', { kind: 'not-enrolled' }) : context.goTo('/prove')
-  })
-
-  // Duo's links live five minutes, so each press asks for a fresh one. A GET: form-action does not touch it.
-  pages.get('/enroll/start', async context => {
-    if (context.visit.who === null) return context.goTo('/')
-    const offer = await login.offer(context.visit)
-    if (offer.kind !== 'enroll' || offer.portalUrl === null || !isDuosUrl(portal, offer.portalUrl))
-      return context.goTo('/prove')
-    return context.goAway(offer.portalUrl)
   })
 
   // What the waiting page's script asks; the words come translated.
@@ -128,25 +86,77 @@ export function proveRoutes(app: FastifyInstance, pages: Pages, portal: Portal):
       if (!Number.isSafeInteger(after) || after < 0)
         return reply.code(400).send({ status: 'KO', message: 'Bad Request' })
       const here = context.shell.url('/prove/wait')
-      let push = visit.level === 2 ? null : await login.push(visit)
+      let push = await login.push(visit)
       if (push !== null && !isOver(push) && push.seq <= after)
         push = await held(portal, request, visit, after, POLL_HELD_AT_MOST)
       const over = push === null || isOver(push)
       if (push?.state === 'fraud') leaveFraud(login, context)
       const next = push?.state === 'fraud' ? '/?m=1' : here
       const icon: Favicon = push?.state === 'allowed' ? 'approved' : over ? 'attention' : 'waiting'
+      const call = push?.factor === 'phone'
       return reply.send({
         seq: push?.seq ?? after,
         over,
         next,
         left: push === null ? 0 : Math.max(0, Math.ceil((push.deadline - portal.clock()) / SECOND)),
-        words: over ? '' : words.text('wait.push.live'),
+        words: over ? '' : words.text(call ? 'wait.call.live' : 'wait.push.live'),
         said: push?.said ?? '',
-        title: `${words.text('wait.push.title')} – ${portal.config.portal.name}`,
+        title: `${words.text(call ? 'wait.call.title' : 'wait.push.title')} – ${portal.config.portal.name}`,
         icon: assetUrl(context.shell, assets.icons[icon]),
       })
     },
   })
+}
+
+/** Whether there is nothing more to prove: at level 2, unless the wanted site wants it anew. */
+export const provedEnough = ({ visit, next }: Context): boolean => visit.level === 2 && next.to !== 'prove'
+/** Whether the wanted site takes only a factor that Duo asked for. */
+export const wantsAskedFor = ({ next }: Context): boolean => next.to === 'prove' && next.factors.length > 0
+
+/** After a push was sent or a call made. @param remember the person ticked the box of this form */
+export function waitFor(context: Context, push: PushView, remember: boolean): FastifyReply {
+  if (remember) context.wishToRemember(push.id)
+  return context.goTo('/prove/wait')
+}
+
+/** Where somebody goes for whom nothing was sent or tried. */
+export async function goHeld(
+  login: Login,
+  context: Context,
+  answer: Exclude<StartOutcome, { push: PushView }> | Held | { outcome: 'no-second-factor' },
+): Promise<FastifyReply> {
+  const { visit } = context
+  switch (answer.outcome) {
+    case 'busy':
+      return context.goSaying('/prove/wait', { kind: 'busy', until: answer.until })
+    case 'paused':
+      return context.goSaying('/prove/wait', { kind: 'paused', until: answer.until, why: answer.why })
+    case 'unknown-device':
+      return context.goSaying('/prove', { kind: 'unknown-device' })
+    case 'offer': {
+      const { offer } = answer
+      return (offer.kind === 'allow' || offer.kind === 'failmode') && !wantsAskedFor(context)
+        ? raised(login, context, await login.raiseByPolicy(visit, offer))
+        : context.goTo('/prove') // which asks again, and says what is wrong
+    }
+    case 'banned':
+    case 'no-second-factor':
+      return context.goTo('/prove')
+  }
+}
+
+async function sendSms(login: Login, context: Context, device: string): Promise<FastifyReply> {
+  const sent = await login.sms(context.visit, device, context)
+  switch (sent.outcome) {
+    case 'sent':
+      return context.goSaying('/prove/passcode', { kind: 'sms-sent', device, nextCode: sent.nextCode })
+    case 'cool-down':
+      return context.goSaying('/prove/passcode', { kind: 'sms-wait', until: sent.until })
+    case 'refused':
+      return context.goSaying('/prove', { kind: 'sms-refused', said: sent.said })
+    default:
+      return goHeld(login, context, sent)
+  }
 }
 
 /** Whether the state changed or not, the newest there is. */
@@ -169,20 +179,21 @@ async function showPush(login: Login, context: Context, push: PushView, paused: 
       return context.show(waitPage(shell, push, paused))
     case 'allowed':
       // The one GET that changes something: this browser takes the approval of its own newest push, once.
-      return raised(login, context, await login.claim(visit))
+      return raised(login, context, await login.claim(visit, context.wishesToRemember(push.id)))
     case 'claimed':
       return context.goTo('/')
     case 'denied':
-      return context.show(deniedPushPage(shell, push.device.name, await login.pushPausedUntil(visit)))
+      return context.show(deniedPushPage(shell, push, await login.pushPausedUntil(visit)))
     case 'timed-out':
-      return context.show(timeoutPage(shell, push.device))
+      return context.show(timeoutPage(shell, push))
     case 'cancelled':
       return context.goSaying('/prove', { kind: 'cancelled' })
-    case 'failed':
-      return context.goSaying('/prove', {
-        kind: 'failed',
-        ref: login.report(visit, 'access.denied', { reason: 'push-failed', device: push.device.name }),
-      })
+    case 'failed': {
+      const locked = push.reason === 'duo-locked'
+      const fields = { reason: locked ? 'duo-locked' : 'push-failed', device: push.device.name }
+      const ref = login.report(visit, locked ? 'duo.denied' : 'access.denied', fields)
+      return context.goSaying('/prove', { kind: locked ? 'locked' : 'failed', ref })
+    }
     case 'fraud':
       leaveFraud(login, context)
       return context.goTo('/', { m: '1' })
@@ -194,65 +205,13 @@ function leaveFraud(login: Login, { visit, leave }: Context): void {
   leave({ kind: 'fraud', username, ref: login.report(visit, 'access.denied', { reason: 'push-reported' }) })
 }
 
-function raised(login: Login, context: Context, claim: Claim): FastifyReply {
-  const { visit, rd } = context
+/** Where the new session goes on. */
+export function raised(login: Login, context: Context, claim: Claim): FastifyReply {
+  const { visit, rd, rm } = context
   if (claim.outcome !== 'raised') return context.goTo(claim.outcome === 'ended' ? '/' : '/prove')
   if (visit.who === null) return context.goTo('/')
   const { session, cookie } = claim.started
   context.setCookie(cookie)
-  return context.goOn(login.next({ ...visit, who: { ...visit.who, session }, level: session.level }, rd))
-}
-
-function showOffer(portal: Portal, context: Context, offer: Offer | { kind: 'no-second-factor' }): FastifyReply {
-  const { login, config } = portal
-  const { shell, visit, query } = context
-  const about = (reason: string, detail?: string) => ({
-    reason,
-    ...(shell.site === null ? {} : { host: shell.site }),
-    ...(detail === undefined ? {} : { detail }),
-  })
-  const show = (view: View) => context.show(view)
-  switch (offer.kind) {
-    case 'choose':
-      return show(choosePage(shell, offer.devices, offer.preferred, chooseNews(context)))
-    case 'allow':
-      return show(allowedPage(shell, offer.said))
-    case 'deny': {
-      const reference = login.report(visit, 'duo.denied', about(offer.reason, offer.said))
-      return show(
-        offer.reason === 'duo-locked' ? lockedPage(shell, reference) : duoDenyPage(shell, offer.said, reference),
-      )
-    }
-    case 'enroll':
-      if (config.duo_api?.enable_self_enrollment && offer.portalUrl !== null && isDuosUrl(portal, offer.portalUrl))
-        return context.goTo('/enroll')
-      return show(enrolAskPage(shell, login.report(visit, 'duo.enroll', about('duo-enroll', offer.said))))
-    case 'no-device':
-      return show(noDevicePage(shell, offer, login.report(visit, 'duo.no-device', about(offer.reason))))
-    case 'no-second-factor': {
-      const reference = login.report(visit, 'duo.misconfigured', about('no-second-factor'))
-      return show(noDevicePage(shell, { reason: 'no-second-factor', device: null }, reference))
-    }
-    case 'unavailable': {
-      const reference = login.report(visit, 'duo.unavailable', about(offer.reason, offer.detail))
-      return show(duoDownPage(shell, offer.reason, reference, query.has('paused')))
-    }
-    case 'misconfigured': {
-      const reference = login.report(visit, 'duo.misconfigured', about(offer.reason, offer.detail))
-      return show(duoSetupPage(shell, offer, reference))
-    }
-  }
-}
-
-function chooseNews({ message }: Context): ChooseNews | undefined {
-  return message?.kind === 'cancelled' || message?.kind === 'failed' || message?.kind === 'unknown-device'
-    ? message
-    : undefined
-}
-
-/** A link that Duo gave is followed only to Duo: https, at the host of the configuration or under Duo's domain. */
-function isDuosUrl({ config }: Portal, text: string): boolean {
-  const url = URL.parse(text)
-  if (url === null || url.protocol !== 'https:' || url.username !== '' || url.password !== '') return false
-  return url.host === config.duo_api?.hostname || url.hostname.endsWith('.duosecurity.com')
+  if (claim.remembered !== null) context.setCookie(claim.remembered)
+  return context.goOn(login.next({ ...visit, who: { ...visit.who, session }, level: session.level }, { rd, rm }))
 }

@@ -2,7 +2,7 @@ import { SECOND } from '../clock.ts'
 import type { Visit } from '../login/login.ts'
 import { type Context, formOf, type Portal } from './context.ts'
 import type { Message } from './message.ts'
-import { homePage } from './pages/home.tsx'
+import { homePage, sentBackPage } from './pages/home.tsx'
 import { errorPage, limitedPage } from './pages/refused.tsx'
 import { bannedPage, fraudPage, helpPage, type SigninNews, signinPage } from './pages/signin.tsx'
 import type { View } from './pages/view.ts'
@@ -11,21 +11,23 @@ import type { Pages } from './portal.ts'
 const NAME_KEPT_AT_MOST = 256 // the message must fit into a cookie
 
 /** `/` and what is done with a password. */
-export function signinRoutes(pages: Pages, { login }: Portal): void {
+export function signinRoutes(pages: Pages, { login, config }: Portal): void {
   pages.get('/', async context => {
-    const { visit, rd } = context
-    if (visit.who === null) return context.show(signinView(context))
-    if (rd !== undefined) {
-      const next = login.next(visit, rd)
-      if (next.to !== 'home') return context.goOn(next)
+    const { visit, rd, next, shell } = context
+    if (visit.who === null || (rd !== undefined && next.to === 'password')) return context.show(signinView(context))
+    if (rd !== undefined && next.to === 'site' && context.cameBack) {
+      const reference = login.report(visit, 'redirect.refused', { reason: 'gate-loop', host: next.host })
+      return context.show(sentBackPage(shell, next, reference))
     }
+    if (rd !== undefined && next.to !== 'home') return context.goOn(next)
     const { session, person } = visit.who
     const confirmed =
       visit.level === 2 && session.secondFactor !== null ? { by: session.secondFactor, until: session.expiresAt } : null
     const sites = login.sites(visit)
-    const canConfirm = visit.level < 2 && login.secondFactorConfigured && sites.some(site => site.needsSecondFactor)
+    const canConfirm =
+      visit.level < 2 && login.secondFactorConfigured && sites.some(site => site.needs === 'second-factor')
     const refusal = await login.refusal(visit)
-    return context.show(homePage(context.shell, person.displayName, confirmed, sites, { canConfirm, refusal }))
+    return context.show(homePage(shell, person.displayName, confirmed, sites, { canConfirm, refusal }))
   })
 
   pages.post('/notice/seen', '/', async context => {
@@ -35,7 +37,7 @@ export function signinRoutes(pages: Pages, { login }: Portal): void {
 
   pages.post('/login', '/', async (context, request) => {
     const form = formOf(request)
-    const { visit, rd } = context
+    const { visit, rd, rm } = context
     const username = (form.get('username') ?? '').trim()
     const password = form.get('password') ?? ''
     const shown = username.slice(0, NAME_KEPT_AT_MOST)
@@ -63,7 +65,11 @@ export function signinRoutes(pages: Pages, { login }: Portal): void {
         context.setCookie(answer.started.cookie)
         const { session } = answer.started
         const now: Visit = { ...visit, who: { session, person: answer.person }, level: session.level, ended: null }
-        return context.goOn(login.next(now, rd))
+        const next = login.next(now, { rd, rm })
+        if (next.to !== 'prove' || !config.duo_api?.autopush) return context.goOn(next)
+        // The one POST of the person sends the push too. What the phone cannot be asked for now, the next page tells.
+        const sent = await login.ring(now, undefined, { rd, rm })
+        return 'push' in sent ? context.goTo('/prove/wait') : context.goOn(next)
       }
     }
   })
@@ -72,14 +78,17 @@ export function signinRoutes(pages: Pages, { login }: Portal): void {
   pages.get('/help', context => context.show(helpPage(context.shell)))
 }
 
-function signinView({ visit, message, query, keepsCookies, shell }: Context): View {
+function signinView({ visit, message, query, keepsCookies, shell, next }: Context): View {
   if (message?.kind === 'banned' && message.until > shell.now) return bannedPage(shell, message.until)
   if (message?.kind === 'limited' && message.until > shell.now) return limitedPage(shell, message.until)
   if (message?.kind === 'down') return errorPage(shell, 'down', message.ref)
   if (message?.kind === 'fraud') return fraudPage(shell, message.username, message.ref)
   // A POST has sent the browser here, and it brings no cookie at all.
   if (message === undefined && query.has('m') && !keepsCookies) return signinPage(shell, { kind: 'cookies' }, '')
-  return signinPage(shell, newsOf(message, visit), usernameOf(message))
+  const { session } = visit.who ?? {}
+  const again = session && next.to === 'password' ? { maxAge: next.maxAge, remembered: session.remember } : null
+  const username = usernameOf(message)
+  return signinPage(shell, newsOf(message, visit), username === '' ? (session?.username ?? '') : username, again)
 }
 
 function newsOf(message: Message | undefined, visit: Visit): SigninNews | undefined {

@@ -80,6 +80,11 @@ for (const button of all('[data-copy]'))
     await navigator.clipboard.writeText(lines())
     say(button.dataset.done)
   })
+for (const button of all('[data-copy-code]'))
+  button.addEventListener('click', async () => {
+    await navigator.clipboard.writeText(button.dataset.copyCode ?? '')
+    button.textContent = button.dataset.done ?? ''
+  })
 for (const button of all('[data-print]')) button.addEventListener('click', () => print())
 
 interface Answer {
@@ -171,6 +176,12 @@ if ('BroadcastChannel' in window) {
     else if (/^(signin|choose)/.test(root.dataset.page ?? '')) location.reload()
   }
 }
+
+// Back from Duo's own pages, whoever has a device by now goes on.
+if (/^enrol/.test(root.dataset.page ?? ''))
+  addEventListener('visibilitychange', () => {
+    if (document.visibilityState === 'visible') location.reload()
+  })
 
 const retry = one('[data-again]')
 if (retry?.dataset.again) {

@@ -121,6 +121,10 @@ header .small{background:var(--card)}
 .tile:has(:checked) .icon{color:var(--accent)}
 .tile:has(:focus-visible){outline:3px solid var(--focus);outline-offset:2px}
 .tile :focus-visible{outline:none}
+.others h2{margin-block-end:8px}
+.card form>.others{margin-block-start:24px}
+button.tile{inline-size:100%;font:inherit;text-align:start}
+button.tile:focus-visible{outline:3px solid var(--focus);outline-offset:2px;border-radius:10px}
 .tag{display:inline-flex;align-items:center;align-self:start;gap:4px;font-size:.875rem;color:var(--quiet)}
 .tag .icon{inline-size:16px;block-size:16px}
 
@@ -139,6 +143,11 @@ header .small{background:var(--card)}
 .alert{color:var(--danger);font-weight:500;font-size:.875rem}
 .caps{color:var(--warn);font-size:.875rem;font-weight:500}
 .card form>.caps:not(:empty){margin-block-start:4px}
+.code-block{display:flex;flex-direction:column;align-items:center;gap:8px;padding:16px;border-radius:10px;background:var(--sunken);border:1px solid var(--line)}
+.digits{display:flex;gap:.35em;font:600 clamp(2rem,11vw,3rem)/1.1 ui-monospace,"SF Mono",Menlo,Consolas,monospace;letter-spacing:.06em;font-variant-numeric:tabular-nums;user-select:all;-webkit-user-select:all}
+.unseen{position:absolute;inline-size:1px;block-size:1px;margin:0;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
+.field .hint{margin-block-end:8px}
+.input .passcode{font:500 1.25rem/1.5 ui-monospace,"SF Mono",Menlo,Consolas,monospace;letter-spacing:.08em}
 .shown h2{margin-block-end:8px}
 .shown .hint{margin-block-start:8px}
 .facts{border-block-start:1px solid var(--line)}

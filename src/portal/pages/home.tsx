@@ -1,5 +1,6 @@
 import type { Refusal } from '../../duo/duo.ts'
 import type { Site } from '../../login/login.ts'
+import { problems } from '../../problems/problems.ts'
 import type { SecondFactor } from '../../session/session.ts'
 import { Icon } from '../look/icons.tsx'
 import {
@@ -12,6 +13,7 @@ import {
   LinkButton,
   Name,
   Notice,
+  Reference,
   Sign,
   SignOutButton,
   siteName,
@@ -70,10 +72,10 @@ export function homePage(
                           <bdi>{cutMiddle(site.host)}</bdi>
                         </span>
                       )}
-                      {site.needsSecondFactor && shell.level < 2 && (
+                      {site.needs !== 'nothing' && (
                         <span class="tag">
-                          <Icon name="phone" />
-                          {words.text('home.asks')}
+                          <Icon name={site.needs === 'password' ? 'key' : 'phone'} />
+                          {words.text(site.needs === 'password' ? 'home.asks-password' : 'home.asks')}
                         </span>
                       )}
                     </span>
@@ -140,6 +142,43 @@ export function goPage(shell: Shell, target: { url: string; host: string }, unse
           <LinkButton kind={unsent ? 'primary' : 'second'} href={target.url}>
             {words.text('common.continue')}
           </LinkButton>
+        </Actions>
+      </>
+    ),
+  }
+}
+
+/** `go.back`: the gate there sees the person otherwise than the portal does. Only a person's click goes on. */
+export function sentBackPage(shell: Shell, target: { url: string; host: string }, reference: string): View {
+  const { words } = shell
+  return {
+    id: 'go.back',
+    status: 200,
+    title: 'go.back.title',
+    icon: 'attention',
+    body: (
+      <>
+        <Sign kind="warn" />
+        <Heading shell={shell} word="go.back.h1" focus />
+        <p>{words.rich('go.back.body', { site: siteName(target.host) })}</p>
+        <Reference
+          shell={shell}
+          facts={{
+            reference,
+            reason: 'gate-loop',
+            person: shell.username,
+            site: target.host,
+            todo: problems['gate-loop'].mend,
+          }}
+        />
+        <Actions>
+          <LinkButton kind="primary" href={target.url}>
+            {words.text('go.back.primary')}
+          </LinkButton>
+          <LinkButton kind="second" href={shell.plainUrl('/')}>
+            {words.text('common.your-sites')}
+          </LinkButton>
+          <SignOutButton shell={shell} />
         </Actions>
       </>
     ),

@@ -1,6 +1,6 @@
 import type { VNode } from 'preact'
-import type { Device, PushView } from '../../duo/duo.ts'
-import { Icon } from '../look/icons.tsx'
+import type { PushView } from '../../duo/duo.ts'
+import { fieldOf } from './choose.tsx'
 import {
   Actions,
   Button,
@@ -9,143 +9,13 @@ import {
   LinkButton,
   Name,
   NotArrived,
-  Notice,
-  Reference,
   Said,
   Sign,
   SignOutButton,
   siteName,
   Time,
-  wantedSite,
 } from './parts.tsx'
 import type { Shell, View } from './view.ts'
-
-/** What the page where a device is chosen has to say first. */
-export type ChooseNews =
-  | { readonly kind: 'cancelled' | 'unknown-device' }
-  | { readonly kind: 'failed'; readonly ref: string }
-
-function ChooseNotice({ shell, news }: { shell: Shell; news: ChooseNews }): VNode {
-  const { words } = shell
-  if (news.kind === 'cancelled')
-    return (
-      <Notice kind="info">
-        <p>{words.text('end.cancelled.body')}</p>
-      </Notice>
-    )
-  if (news.kind === 'unknown-device')
-    return (
-      <Notice kind="warn">
-        <p>{words.text('choose.unknown')}</p>
-      </Notice>
-    )
-  return (
-    <Notice kind="warn">
-      <p>{words.text('end.failed.body')}</p>
-    </Notice>
-  )
-}
-
-function DeviceTile({ shell, device, chosen }: { shell: Shell; device: Device; chosen: boolean }): VNode {
-  const { words } = shell
-  return (
-    <label class="tile">
-      <input type="radio" name="device" value={device.id} defaultChecked={chosen} />
-      <Icon name="phone" />
-      <span class="tile-words">
-        <b>{words.text('choose.push')}</b>
-        <span class="quiet">
-          <bdi>{device.name}</bdi>
-          {device.number !== '' && device.number !== device.name && (
-            <bdi class="number" dir="ltr">
-              {device.number}
-            </bdi>
-          )}
-        </span>
-      </span>
-    </label>
-  )
-}
-
-/** `choose`. A single device shows no radios: the button names it. */
-export function choosePage(
-  shell: Shell,
-  devices: readonly Device[],
-  preferred: string | null,
-  news: ChooseNews | undefined,
-): View {
-  const { words } = shell
-  const [only] = devices.length === 1 ? devices : []
-  const chosen = devices.find(device => device.id === preferred) ?? devices[0]
-  return {
-    id: news === undefined ? (only ? 'choose.one' : 'choose') : `choose.${news.kind}`,
-    status: 200,
-    title:
-      news?.kind === 'cancelled'
-        ? 'end.cancelled.title'
-        : news?.kind === 'failed'
-          ? 'end.failed.title'
-          : 'choose.title',
-    icon: news?.kind === 'failed' ? 'attention' : 'door',
-    body: (
-      <>
-        {news && <ChooseNotice shell={shell} news={news} />}
-        <Heading shell={shell} word="choose.h1" />
-        <p class="lede">
-          {shell.site === null
-            ? words.text('choose.body-home')
-            : words.rich('choose.body', { site: wantedSite(shell) })}
-        </p>
-        {only ? (
-          <Form shell={shell} action="/prove" extra={{ device: only.id }}>
-            <Button kind="primary" busy={words.text('choose.busy')}>
-              {words.rich('choose.send', { device: <bdi>{only.name}</bdi> })}
-            </Button>
-          </Form>
-        ) : (
-          <Form shell={shell} action="/prove">
-            <fieldset>
-              <legend>{words.text('choose.legend')}</legend>
-              <div class="tiles">
-                {devices.map(device => (
-                  <DeviceTile key={device.id} shell={shell} device={device} chosen={device === chosen} />
-                ))}
-              </div>
-            </fieldset>
-            <Button kind="primary" busy={words.text('choose.busy')}>
-              {words.text('common.continue')}
-            </Button>
-          </Form>
-        )}
-        {news?.kind === 'failed' && <Reference shell={shell} facts={{ reference: news.ref, reason: 'push-failed' }} />}
-        <Actions>
-          <SignOutButton shell={shell} />
-        </Actions>
-      </>
-    ),
-  }
-}
-
-/** Duo lets the person pass: still one press of a button, since a GET raises nothing. */
-export function allowedPage(shell: Shell, said: string): View {
-  const { words } = shell
-  return {
-    id: 'choose.allow',
-    status: 200,
-    title: 'choose.title',
-    icon: 'door',
-    body: (
-      <>
-        <Heading shell={shell} word="choose.allow.h1" />
-        <p>{words.text('choose.allow.body')}</p>
-        <Said shell={shell} said={said} />
-        <Form shell={shell} action="/prove">
-          <Button kind="primary">{words.text('common.continue')}</Button>
-        </Form>
-      </>
-    ),
-  }
-}
 
 const RADIUS = 32
 
@@ -181,15 +51,48 @@ function Ring({ shell, left }: { shell: Shell; left: number }): VNode {
   )
 }
 
-/** `wait.push`. @param paused the person asked the page not to check by itself (without script) */
+/** Digits that the person compares or types, in groups of three; copied they are bare, and a screen reader says them one by one. */
+function Code({ shell, code }: { shell: Shell; code: NonNullable<PushView['code']> }): VNode {
+  const { words } = shell
+  const groups = code.digits.match(/.{1,3}/g) ?? []
+  return (
+    <div class="code-block">
+      <p class="digits notranslate" dir="ltr" aria-hidden="true" data-code={code.digits}>
+        {groups.map((group, i) => (
+          <span key={i}>{group}</span>
+        ))}
+      </p>
+      <p class="unseen">{words.text('wait.push.code', { digits: [...code.digits].join(' ') })}</p>
+      <button
+        type="button"
+        class="small"
+        data-script-only
+        hidden
+        data-copy-code={code.digits}
+        data-done={words.text('common.copied')}
+      >
+        {words.text('wait.push.copy')}
+      </button>
+    </div>
+  )
+}
+
+const askedOf = (shell: Shell, { code, device }: PushView) =>
+  shell.words.rich(
+    code === null ? 'wait.push.body' : code.kind === 'verified' ? 'wait.push.verified' : 'wait.push.matching',
+    { device: <Name>{device.name}</Name> },
+  )
+
+/** `wait.push` and `wait.call`. @param paused the person asked the page not to check by itself (without script) */
 export function waitPage(shell: Shell, push: PushView, paused: boolean): View {
   const { words } = shell
+  const call = push.factor === 'phone'
   const left = Math.max(0, Math.ceil((push.deadline - shell.now) / 1000))
   const wait = (extra: Record<string, string>) => shell.url('/prove/wait', extra)
   return {
-    id: 'wait.push',
+    id: call ? 'wait.call' : push.code === null ? 'wait.push' : `wait.${push.code.kind}`,
     status: 200,
-    title: 'wait.push.title',
+    title: call ? 'wait.call.title' : 'wait.push.title',
     icon: 'waiting',
     ownStatus: true,
     again: paused ? null : { url: wait({ held: '' }), seconds: 1 },
@@ -199,46 +102,23 @@ export function waitPage(shell: Shell, push: PushView, paused: boolean): View {
         data-after={push.seq}
         data-left={left}
         data-live30={words.text('wait.push.live30')}
-        data-live15={words.text('wait.push.live15')}
+        data-live15={words.text(call ? 'wait.call.live15' : 'wait.push.live15')}
         data-lost={words.text('wait.push.lost')}
         data-here={wait({})}
       >
-        <Heading shell={shell} word="wait.push.h1" />
-        <p>{words.rich('wait.push.body', { device: <Name>{push.device.name}</Name> })}</p>
+        <Heading shell={shell} word={call ? 'wait.call.h1' : 'wait.push.h1'} />
+        <p>{call ? words.rich('wait.call.body', { device: <Name>{push.device.name}</Name> }) : askedOf(shell, push)}</p>
+        {push.code !== null && <Code shell={shell} code={push.code} />}
+        {push.code?.kind === 'matching' && <p class="hint">{words.text('wait.push.matching-hint')}</p>}
         <div class="waiting">
           <Ring shell={shell} left={left} />
           <div>
-            <p class="status" role="status" data-initial={words.text('wait.push.live')} />
+            <p class="status" role="status" data-initial={words.text(call ? 'wait.call.live' : 'wait.push.live')} />
             <p class="alert" role="alert" data-alert />
             <Said shell={shell} said={push.said} />
           </div>
         </div>
-        <section class="shown" aria-labelledby="shown">
-          <h2 id="shown">{words.text('wait.push.shows')}</h2>
-          <dl class="facts">
-            <div>
-              <dt>{words.text('common.site')}</dt>
-              <dd>{push.facts.site === null ? <bdi>{shell.config.portal.name}</bdi> : siteName(push.facts.site)}</dd>
-            </div>
-            {push.facts.ip !== undefined && (
-              <div>
-                <dt>{words.text('wait.push.from')}</dt>
-                <dd dir="ltr">{push.facts.ip}</dd>
-              </div>
-            )}
-            <div>
-              <dt>{words.text('wait.push.browser')}</dt>
-              <dd>{push.facts.browser}</dd>
-            </div>
-            <div>
-              <dt>{words.text('common.time')}</dt>
-              <dd>
-                <Time shell={shell} at={push.facts.at} as="time" />
-              </dd>
-            </div>
-          </dl>
-          <p class="hint">{words.rich('wait.push.different')}</p>
-        </section>
+        {call ? <p class="hint">{words.text('wait.call.not-you')}</p> : <Shown shell={shell} push={push} />}
         <Actions>
           <LinkButton kind="second" href={shell.url('/prove', { another: '' })}>
             {words.text('common.another-way')}
@@ -247,7 +127,7 @@ export function waitPage(shell: Shell, push: PushView, paused: boolean): View {
             <Button kind="second">{words.text('common.cancel')}</Button>
           </Form>
         </Actions>
-        <NotArrived shell={shell} />
+        {!call && <NotArrived shell={shell} />}
         <noscript>
           <p class="self">
             {paused ? (
@@ -262,26 +142,71 @@ export function waitPage(shell: Shell, push: PushView, paused: boolean): View {
   }
 }
 
-/** `wait.busy`: another session holds the push, or a cool-down runs. */
-export function busyPage(shell: Shell, kind: 'busy' | 'paused', until: number): View {
+/** What the phone shows of the push: exactly what was sent with it. */
+function Shown({ shell, push: { facts } }: { shell: Shell; push: PushView }): VNode {
   const { words } = shell
+  return (
+    <section class="shown" aria-labelledby="shown">
+      <h2 id="shown">{words.text('wait.push.shows')}</h2>
+      <dl class="facts">
+        <div>
+          <dt>{words.text('common.site')}</dt>
+          <dd>{facts.site === null ? <bdi>{shell.config.portal.name}</bdi> : siteName(facts.site)}</dd>
+        </div>
+        {facts.ip !== undefined && (
+          <div>
+            <dt>{words.text('wait.push.from')}</dt>
+            <dd dir="ltr">{facts.ip}</dd>
+          </div>
+        )}
+        <div>
+          <dt>{words.text('wait.push.browser')}</dt>
+          <dd>{facts.browser}</dd>
+        </div>
+        <div>
+          <dt>{words.text('common.time')}</dt>
+          <dd>
+            <Time shell={shell} at={facts.at} as="time" />
+          </dd>
+        </div>
+      </dl>
+      <p class="hint">{words.rich('wait.push.different')}</p>
+    </section>
+  )
+}
+
+const waitsFor = {
+  busy: { id: 'wait.busy', h1: 'wait.busy.h1', body: 'wait.busy.body' },
+  denied: { id: 'wait.paused', h1: 'wait.paused.h1', body: 'wait.paused.body' },
+  fraud: { id: 'wait.locked', h1: 'wait.locked.h1', body: 'wait.locked.body' },
+  budget: { id: 'wait.budget', h1: 'wait.paused.h1', body: 'wait.budget.body' },
+} as const
+
+/** `wait.busy`: another session holds the push; a pause after a denial; the lock after a report; too many in a while. A passcode is never held. */
+export function busyPage(shell: Shell, kind: keyof typeof waitsFor, until: number): View {
+  const { words } = shell
+  const { id, h1, body } = waitsFor[kind]
   return {
-    id: kind === 'busy' ? 'wait.busy' : 'wait.paused',
+    id,
     status: 200,
     title: 'wait.busy.title',
     icon: 'attention',
     body: (
       <>
         <Sign kind="warn" />
-        <Heading shell={shell} word={kind === 'busy' ? 'wait.busy.h1' : 'wait.paused.h1'} focus />
+        <Heading shell={shell} word={h1} focus />
         <p>
-          {words.rich(kind === 'busy' ? 'wait.busy.body' : 'wait.paused.body', {
+          {words.rich(body, {
             time: <Time shell={shell} at={until} as="time" />,
             left: <Time shell={shell} at={until} as="left" />,
           })}
         </p>
+        <p>{words.text('wait.busy.passcode')}</p>
         <Actions>
-          <LinkButton kind="primary" href={shell.url('/prove')}>
+          <LinkButton kind="primary" href={shell.url('/prove/passcode')}>
+            {words.text('choose.passcode')}
+          </LinkButton>
+          <LinkButton kind="second" href={shell.url('/prove')}>
             {words.text('common.try-again')}
           </LinkButton>
           <SignOutButton shell={shell} />
@@ -291,9 +216,10 @@ export function busyPage(shell: Shell, kind: 'busy' | 'paused', until: number): 
   }
 }
 
-/** `end.denied` */
-export function deniedPushPage(shell: Shell, device: string, again: number | null): View {
+/** `end.denied`. @param again when the next one can go out; null: now */
+export function deniedPushPage(shell: Shell, { device, factor }: PushView, again: number | null): View {
   const { words } = shell
+  const values = { device: <Name>{device.name}</Name>, how: factor }
   return {
     id: 'end.denied',
     status: 200,
@@ -305,16 +231,22 @@ export function deniedPushPage(shell: Shell, device: string, again: number | nul
         <Heading shell={shell} word="end.denied.h1" focus />
         <p>
           {again === null
-            ? words.rich('end.denied.body', { device: <Name>{device}</Name> })
-            : words.rich('end.denied.body-at', {
-                device: <Name>{device}</Name>,
-                time: <Time shell={shell} at={again} as="time" />,
-              })}
+            ? words.rich('end.denied.body', values)
+            : words.rich('end.denied.body-at', { ...values, time: <Time shell={shell} at={again} as="time" /> })}
         </p>
         <p>{words.text('end.denied.not-you')}</p>
         <Actions>
-          <LinkButton kind="primary" href={shell.url('/prove')}>
-            {words.text('common.try-again')}
+          {again === null ? (
+            <LinkButton kind="primary" href={shell.url('/prove')}>
+              {words.text('common.try-again')}
+            </LinkButton>
+          ) : (
+            <LinkButton kind="primary" href={shell.url('/prove/passcode')}>
+              {words.text('choose.passcode')}
+            </LinkButton>
+          )}
+          <LinkButton kind="second" href={shell.url('/prove', { another: '' })}>
+            {words.text('common.another-way')}
           </LinkButton>
           <SignOutButton shell={shell} />
         </Actions>
@@ -324,10 +256,12 @@ export function deniedPushPage(shell: Shell, device: string, again: number | nul
 }
 
 /** `end.timeout` */
-export function timeoutPage(shell: Shell, device: PushView['device']): View {
+export function timeoutPage(shell: Shell, { device, factor }: PushView): View {
   const { words } = shell
+  const call = factor === 'phone'
+  const way = fieldOf({ kind: call ? 'phone' : 'push', device: device.id })
   return {
-    id: 'end.timeout',
+    id: call ? 'end.timeout-call' : 'end.timeout',
     status: 200,
     title: 'end.timeout.title',
     icon: 'attention',
@@ -336,17 +270,18 @@ export function timeoutPage(shell: Shell, device: PushView['device']): View {
         <Sign kind="warn" />
         <Heading shell={shell} word="end.timeout.h1" focus />
         <p>{words.rich('end.timeout.body', { device: <Name>{device.name}</Name> })}</p>
-        <Form shell={shell} action="/prove" extra={{ device: device.id }}>
+        <Form shell={shell} action="/prove" extra={{ way }}>
           <Button kind="primary" busy={words.text('choose.busy')}>
-            {words.text('end.timeout.primary')}
+            {words.text(call ? 'end.timeout.call' : 'end.timeout.primary')}
           </Button>
         </Form>
         <Actions>
-          <LinkButton kind="second" href={shell.url('/prove')}>
+          <LinkButton kind="second" href={shell.url('/prove', { another: '' })}>
             {words.text('common.another-way')}
           </LinkButton>
+          <SignOutButton shell={shell} />
         </Actions>
-        <NotArrived shell={shell} open />
+        {!call && <NotArrived shell={shell} open />}
       </>
     ),
   }

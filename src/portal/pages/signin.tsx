@@ -128,8 +128,17 @@ function Field({
   )
 }
 
-/** `signin` with all that may stand above its form. @param username as it was typed before */
-export function signinPage(shell: Shell, news: SigninNews | undefined, username: string): View {
+/**
+ * `signin` with all that may stand above its form.
+ * @param username as it was typed before, or of who is signed in
+ * @param again the wanted site asks somebody who is signed in for the password again, when the last proof is older than `maxAge`
+ */
+export function signinPage(
+  shell: Shell,
+  news: SigninNews | undefined,
+  username: string,
+  again: { readonly maxAge: number | null; readonly remembered: boolean } | null = null,
+): View {
   const { words, config, domain, site } = shell
   const faults = faultsOf(shell, news)
   const faultOf = (field: Fault['field']) => faults.find(fault => fault.field === field)
@@ -138,7 +147,14 @@ export function signinPage(shell: Shell, news: SigninNews | undefined, username:
   const first = username === '' ? 'username' : 'password'
   const reset = config.authentication_backend.password_reset.custom_url
   return {
-    id: news === undefined ? 'signin' : news.kind === 'ended' ? 'signin.expired' : `signin.${news.kind}`,
+    id:
+      news === undefined
+        ? again === null
+          ? 'signin'
+          : 'signin.again'
+        : news.kind === 'ended'
+          ? 'signin.expired'
+          : `signin.${news.kind}`,
     status: 200,
     title: 'signin.title',
     error: faults.length > 0,
@@ -161,10 +177,15 @@ export function signinPage(shell: Shell, news: SigninNews | undefined, username:
             </p>
           </Notice>
         )}
-        <Heading shell={shell} word="signin.h1" />
+        <Heading shell={shell} word={again === null ? 'signin.h1' : 'signin.again.h1'} />
         {site !== null && (
           <p class="lede" id="lede">
-            {words.rich('signin.lede', { site: wantedSite(shell) })}
+            {again === null || again.maxAge === null
+              ? words.rich('signin.lede', { site: wantedSite(shell) })
+              : words.rich('signin.again.body', {
+                  site: wantedSite(shell),
+                  duration: words.duration(again.maxAge),
+                })}
           </p>
         )}
         <Form shell={shell} action="/login">
@@ -201,7 +222,14 @@ export function signinPage(shell: Shell, news: SigninNews | undefined, username:
           <p class="status caps" role="status" data-caps={words.text('signin.caps')} />
           {domain.remember_me !== null && (
             <div class="check">
-              <input type="checkbox" id="keep" name="keepMeLoggedIn" value="true" aria-describedby="keep-hint" />
+              <input
+                type="checkbox"
+                id="keep"
+                name="keepMeLoggedIn"
+                value="true"
+                aria-describedby="keep-hint"
+                defaultChecked={again?.remembered === true}
+              />
               <label for="keep">
                 {words.text('signin.keep', { duration: words.duration(domain.remember_me) })}
                 <span class="hint" id="keep-hint">
@@ -215,6 +243,11 @@ export function signinPage(shell: Shell, news: SigninNews | undefined, username:
           </Button>
         </Form>
         <ul class="ways">
+          {again !== null && (
+            <li>
+              <a href={shell.plainUrl('/')}>{words.text('signin.again.others')}</a>
+            </li>
+          )}
           {reset !== undefined && (
             <li>
               <a href={reset}>{words.text('signin.forgot')}</a>

@@ -22,8 +22,8 @@ import type { Shell, View } from './view.ts'
 type NoDevice = Extract<Offer, { kind: 'no-device' }>
 /** Why there is nothing to prove it with. */
 export type NothingToProveWith =
-  | { reason: NoDevice['reason']; device: string | null }
-  | { reason: 'no-second-factor'; device: null }
+  | Pick<NoDevice, 'reason' | 'device' | 'passcode'>
+  | { reason: 'no-second-factor'; device: null; passcode: false }
 
 function TryAgain({ shell }: { shell: Shell }): VNode {
   return (
@@ -46,6 +46,9 @@ export function noDevicePage(shell: Shell, why: NothingToProveWith, reference: s
         ? words.text('nodevice.todo.duo-not-activated')
         : words.text('nodevice.todo.duo-not-activated-device', { device: why.device }),
     ],
+    'duo-factors': ['nodevice.duo-factors', words.text('nodevice.todo.duo-factors')],
+    'duo-name-empty': ['nodevice.duo-name-empty', problems['duo-name-empty'].mend],
+    'duo-name-shared': ['nodevice.duo-name-shared', problems['duo-name-shared'].mend],
     'no-second-factor': [
       'nodevice.no-second-factor',
       words.text('nodevice.todo.no-second-factor', { site: shell.site ?? words.text('nodevice.the-site') }),
@@ -65,6 +68,11 @@ export function noDevicePage(shell: Shell, why: NothingToProveWith, reference: s
         <Reference shell={shell} facts={{ reference, reason: why.reason, person: username, site: shell.site, todo }} />
         <Actions>
           <TryAgain shell={shell} />
+          {why.passcode && (
+            <LinkButton kind="second" href={shell.url('/prove/passcode')}>
+              {words.text('choose.passcode')}
+            </LinkButton>
+          )}
           <SignOutButton shell={shell} />
         </Actions>
       </>
@@ -196,6 +204,73 @@ export function duoDenyPage(shell: Shell, said: string, reference: string): View
         />
         <Actions>
           <TryAgain shell={shell} />
+          <SignOutButton shell={shell} />
+        </Actions>
+      </>
+    ),
+  }
+}
+
+/** `prove.banned`: too many wrong passcodes or passwords; nothing can be proved until then. */
+export function pausedPage(shell: Shell, until: number): View {
+  const { words } = shell
+  return {
+    id: 'prove.banned',
+    status: 429,
+    title: 'prove.banned.title',
+    icon: 'attention',
+    headers: { 'retry-after': String(Math.max(1, Math.ceil((until - shell.now) / 1000))) },
+    body: (
+      <>
+        <Sign kind="warn" />
+        <Heading shell={shell} word="prove.banned.h1" focus />
+        <p>
+          {words.rich('prove.banned.body', {
+            time: <Time shell={shell} at={until} as="time" />,
+            minutes: <Time shell={shell} at={until} as="left" />,
+          })}
+        </p>
+        <p>{words.text('prove.banned.why')}</p>
+        <Actions>
+          <LinkButton kind="second" href={shell.plainUrl('/')}>
+            {words.text('common.your-sites')}
+          </LinkButton>
+          <SignOutButton shell={shell} />
+        </Actions>
+      </>
+    ),
+  }
+}
+
+/** `duo.not-asked`: the wanted site takes only a factor that Duo asked for, and Duo lets the person pass. */
+export function notAskedPage(shell: Shell, said: string, reference: string): View {
+  const { words } = shell
+  return {
+    id: 'duo.not-asked',
+    status: 200,
+    title: 'duo.not-asked.title',
+    icon: 'attention',
+    body: (
+      <>
+        <Sign kind="warn" />
+        <Heading shell={shell} word="duo.not-asked.h1" focus />
+        <p>{words.rich('duo.not-asked.body', { site: wantedSite(shell) })}</p>
+        <Said shell={shell} said={said} />
+        <Reference
+          shell={shell}
+          facts={{
+            reference,
+            reason: 'duo-not-asked',
+            person: shell.username,
+            site: shell.site,
+            todo: problems['duo-not-asked'].mend,
+          }}
+        />
+        <Actions>
+          <TryAgain shell={shell} />
+          <LinkButton kind="second" href={shell.plainUrl('/')}>
+            {words.text('duo.down.others')}
+          </LinkButton>
           <SignOutButton shell={shell} />
         </Actions>
       </>
