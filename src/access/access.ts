@@ -1,5 +1,8 @@
 import type { Milliseconds } from '../clock.ts'
 import type { Config, Factor, Policy } from '../config/schema.ts'
+import { explainDecision } from './explain.ts'
+import { type Candidate, indexByHost } from './hosts.ts'
+import { type Asked, ask, compileRule, type Rule } from './rule.ts'
 
 export type { Factor } from '../config/schema.ts'
 
@@ -45,7 +48,7 @@ export interface Proof {
   readonly secondFactor: { readonly how: string; readonly at: Milliseconds } | null
 }
 
-/** Of one rule, for one reading of the path. */
+/** `may`: it matches for an anonymous visitor, who may turn out to be somebody else, or for an unknown address. */
 export type CriterionVerdict = 'hit' | 'miss' | 'may' | 'skipped'
 
 export const criteria = ['domain', 'subject', 'networks', 'methods', 'resources', 'query'] as const
@@ -55,9 +58,9 @@ export interface ExplainedRule {
   /** From 1. */
   readonly rule: number
   readonly policy: Policy
-  /** `may`: the rule matches for an anonymous visitor, who may turn out to be somebody else. `skipped`: an earlier one decided. */
+  /** `skipped`: an earlier rule decided. */
   readonly verdict: CriterionVerdict
-  /** `skipped`: the rule has no such criterion, or an earlier one missed. `domain` stands for `domain_regex` too. */
+  /** `skipped`: the rule has no such criterion, or its domain missed. `domain` stands for `domain_regex` too. */
   readonly criteria: Readonly<Record<Criterion, CriterionVerdict>>
 }
 
@@ -114,51 +117,96 @@ export function verdict(
 }
 
 /**
- * Indexes the rules by host, once: a decision then costs one look-up a label of the host asked for, however many rules other hosts have.
- * `x` is this host; `*.x` is every host below it, at any depth, and not `x` itself. Upper and lower case are alike. The first rule in the
- * order of the file wins; without one, the default policy. A pattern of another form (`*x`, `{user}.x`) matches nothing.
+ * Compiles the rules, once. The first rule in the order of the file whose criteria all match decides; without one, the default policy.
+ * Where a path can be read differently, each reading is judged and the strictest answer for this subject is given; so are both, a network's
+ * yes and no, where the address is unknown. A path that is not UTF-8 earns no bypass by its resource.
+ * @throws when a rule names a network that is not defined; the configuration was checked
  */
-export function compileAccess({
-  access_control: { default_policy, rules },
-}: Pick<Config, 'access_control' | 'definitions'>): Access {
-  const plain = { maxAge: null, factors: [], bySubject: false, unclear: false }
-  const exact = new Map<string, Ruling>()
-  const below = new Map<string, Ruling>()
-  rules.forEach(({ domain: domains, policy }, position) => {
-    for (const written of domains ?? []) {
-      const domain = written.toLowerCase()
-      const [index, key] = domain.startsWith('*.') ? [below, domain.slice(2)] : [exact, domain]
-      if (/[*{}]/.test(key)) continue
-      const why = `rule ${position + 1} (${domain}) says ${policy}`
-      if (!index.has(key)) index.set(key, { position, decision: { ...plain, policy, rule: position + 1, why } })
-    }
-  })
+export function compileAccess({ access_control, definitions }: Pick<Config, 'access_control' | 'definitions'>): Access {
+  const { default_policy, networks = [], rules } = access_control
+  const known = new Map([
+    ...networks.map(({ name, networks }) => [name, networks] as const),
+    ...Object.entries(definitions.network),
+  ])
+  const compiled = rules.map((rule, position) => compileRule(rule, position, known))
+  const index = indexByHost(compiled)
   const fallback: Decision = {
-    ...plain,
     policy: default_policy,
     rule: null,
     why: `no rule matches, the default is ${default_policy}`,
+    maxAge: null,
+    factors: [],
+    bySubject: false,
+    unclear: false,
   }
+
+  /** For the reading that `asked` is at. */
+  function firstMatch(candidates: readonly Candidate[], asked: Asked): Decision {
+    let unsure: Decision | undefined
+    for (const { rule, who, decision } of candidates) {
+      if (who !== null && asked.subject !== null && !who(asked.subject)) continue
+      const matches = matchesAll(rule, asked)
+      if (matches === true) return unsure === undefined ? decision : stricter(unsure, decision)
+      // It may match or not: both its answer and that of what comes after it count.
+      if (matches === 'unsure') unsure = unsure === undefined ? decision : stricter(unsure, decision)
+    }
+    return unsure === undefined ? fallback : stricter(unsure, fallback)
+  }
+
+  function decide(subject: Subject | null, object: AccessObject): Decision {
+    const candidates = index.candidates(object.host)
+    const asked = ask(subject, object)
+    let decision = firstMatch(candidates, asked)
+    const readings = asked.readings
+    if (readings === undefined) return decision
+    if (readings.unclear) return unclear('the path can be read in too many ways, or is overlong UTF-8')
+    for (const reading of readings.list.slice(1)) {
+      asked.reading = reading
+      const strictest = stricter(decision, firstMatch(candidates, asked))
+      if (strictest.why !== decision.why)
+        decision = { ...strictest, why: `${strictest.why}, when the path is read otherwise: ${reading.how}` }
+      else decision = strictest
+    }
+    return !readings.validUtf8 && decision.policy === 'bypass'
+      ? unclear('a path that is not UTF-8 earns no bypass')
+      : decision
+  }
+
   const used = new Set<Policy>([default_policy, ...rules.map(({ policy }) => policy)])
   return {
-    explain(subject, object) {
-      return { decision: this.decide(subject, object), readings: [] }
-    },
-    decide(_subject, { host }) {
-      let first = exact.get(host)
-      for (let dot = host.indexOf('.'); dot !== -1; dot = host.indexOf('.', dot + 1)) {
-        const found = below.get(host.slice(dot + 1))
-        if (found !== undefined && (first === undefined || found.position < first.position)) first = found
-      }
-      return first?.decision ?? fallback
-    },
-    namedHosts: [...exact.keys()],
+    decide,
+    explain: (subject, object) => explainDecision(subject, object, { rules: compiled, index, firstMatch, decide }),
+    namedHosts: index.named,
     wants: policy => used.has(policy),
   }
 }
 
-/** What the first rule of a pattern says, made once. */
-interface Ruling {
-  readonly position: number
-  readonly decision: Decision
+/** `unsure`: all match, but it is not known whether the address lies in the rule's networks. */
+function matchesAll({ tests }: Rule, asked: Asked): boolean | 'unsure' {
+  let unsure = false
+  for (const { criterion, match } of tests) {
+    const found = match(asked)
+    if (found === 'miss') return false
+    // An anonymous visitor who may be meant is sent to log in; an address does not become known.
+    if (found === 'may' && criterion === 'networks') unsure = true
+  }
+  return unsure ? 'unsure' : true
+}
+
+const strictness = { bypass: 0, one_factor: 1, two_factor: 2, deny: 3 } as const satisfies Record<Policy, number>
+
+/** Deny, two_factor, one_factor, bypass; ages and factors of both add up. Of equals the first. */
+function stricter(a: Decision, b: Decision): Decision {
+  if (a === b) return a
+  const most = strictness[b.policy] > strictness[a.policy] ? b : a
+  const maxAge = a.maxAge === null || b.maxAge === null ? (a.maxAge ?? b.maxAge) : Math.min(a.maxAge, b.maxAge)
+  const factors = [...new Set([...a.factors, ...b.factors])]
+  // Who is denied for good by one of them must not be sent to log in by the other.
+  const bySubject = a.policy === b.policy ? a.bySubject && b.bySubject : most.bySubject
+  const asIs = maxAge === most.maxAge && factors.length === most.factors.length && bySubject === most.bySubject
+  return asIs ? most : { ...most, maxAge, factors, bySubject }
+}
+
+function unclear(why: string): Decision {
+  return { policy: 'deny', rule: null, why, maxAge: null, factors: [], bySubject: false, unclear: true }
 }

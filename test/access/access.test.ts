@@ -33,7 +33,7 @@ describe(compileAccess, () => {
     ['a star in the middle is none either', 'a.*.com', 'a.example.com', false],
     ['two stars match nothing', '*.*.example.com', 'a.b.example.com', false],
     ['a star alone matches nothing', '*', 'a.example.com', false],
-    ['{user} is another issue and matches nothing', '{user}.example.com', '{user}.example.com', false],
+    ['{user} in the middle matches nothing', 'a.{user}.example.com', 'a.{user}.example.com', false],
     ['{group} likewise', '*.{group}.example.com', 'a.{group}.example.com', false],
     ['names of Object are no rules', 'a.example.com', 'constructor', false],
     ['nor is __proto__', '*.com', '__proto__', false],

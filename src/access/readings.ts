@@ -1,0 +1,150 @@
+/** One way in which a server may read the target that was sent. */
+export interface Reading {
+  /** The path as it was read, cleaned, with the raw query behind it: what resources are matched against. */
+  readonly resource: string
+  /** What a server must do to read it so, in words; empty for the plain reading. */
+  readonly how: string
+}
+
+export interface Readings {
+  /** The plain one first: decoded once, slashes merged, dots resolved, as Authelia reads it. */
+  readonly list: readonly Reading[]
+  /** There are more than are judged, or none can be told: overlong UTF-8, which one server refuses and another reads as dots. */
+  readonly unclear: boolean
+  /** Some server sees text here, another none. */
+  readonly validUtf8: boolean
+}
+
+export const READINGS_AT_MOST = 32
+
+// Where none of these stands, every server reads the same path.
+const ambiguous = /[%\\;]|\/\/|\/\.\.?(?:\/|$)/
+
+/**
+ * Every way in which servers are known to read a path differently: decoded once or twice, `%2f` as a slash or not, slashes merged or not,
+ * `\` as `/`, `;parameters` taken off or not, an encoded `?` or `#` as data or as the end of the path, dots resolved before, between or after.
+ * A judge who knew only one of them could be passed by another spelling.
+ * @param target path and query as sent, of visible ASCII, each `%` with two digits
+ */
+export function readingsOf(target: string): Readings {
+  const question = target.indexOf('?')
+  const path = question === -1 ? target : target.slice(0, question)
+  // A `?` with nothing behind it is no query, as in Go.
+  const query = question === -1 || question === target.length - 1 ? '' : target.slice(question)
+  if (!ambiguous.test(path)) return { list: [{ resource: path + query, how: '' }], unclear: false, validUtf8: true }
+
+  let paths: ReadonlyMap<string, string> = new Map([[path, '']])
+  for (const step of steps) {
+    const next = new Map<string, string>()
+    for (const [from, how] of paths)
+      for (const [to, then] of step(from))
+        if (!next.has(to)) next.set(to, how === '' || then === '' ? how + then : `${how}, ${then}`)
+    // Before the next step multiplies them.
+    if (next.size > READINGS_AT_MOST)
+      return { list: [...readings(next, query).slice(0, 1)], unclear: true, validUtf8: true }
+    paths = next
+  }
+  const list = readings(paths, query)
+  return {
+    list,
+    unclear: [...paths.keys()].some(one => overlong.test(one)),
+    validUtf8: [...paths.keys()].every(isUtf8),
+  }
+}
+
+/** From here on a path is a text of bytes, U+0000 to U+00FF, until it is matched. */
+type Variant = readonly [path: string, how: string]
+/** What servers make of a path at one step; the plain way first. */
+type Step = (path: string) => readonly Variant[]
+
+const parameters: Step = path =>
+  path.includes(';')
+    ? [
+        [path, ''],
+        [path.replace(/;[^/]*/g, ''), 'without ;parameters'],
+        [path.replace(/;[^/]*$/, ''), 'without the last ;parameters'],
+      ]
+    : [[path, '']]
+
+const decode: Step = path => {
+  if (!path.includes('%')) return [[path, '']]
+  const plain: Variant = [unescaped(path), '']
+  return /%2f/i.test(path) ? [plain, [unescaped(path, /%(?!2f)([0-9a-f]{2})/gi), '%2f as data']] : [plain]
+}
+
+const decodeAgain: Step = path =>
+  /%[0-9a-f]{2}/i.test(path)
+    ? [
+        [path, ''],
+        [unescaped(path), 'decoded twice'],
+        [unescaped(cleaned(path)), 'cleaned, then decoded again'],
+      ]
+    : [[path, '']]
+
+const cut: Step = path => {
+  const ends = [path.indexOf('?'), path.indexOf('#')].filter(end => end !== -1)
+  return [[path, ''], ...ends.map((end): Variant => [path.slice(0, end), `ending before the encoded ${path[end]}`])]
+}
+
+const backslashes: Step = path =>
+  path.includes('\\')
+    ? [
+        [path, ''],
+        [path.replaceAll('\\', '/'), '\\ as /'],
+      ]
+    : [[path, '']]
+
+const clean: Step = path => {
+  const plain = cleaned(path)
+  const variants: Variant[] = [[plain, '']]
+  if (/\/\.\.?$/.test(path) && plain !== '/') variants.push([`${plain}/`, 'a final dot as a folder'])
+  if (path.includes('//')) {
+    const unmerged = withoutDots(path)
+    variants.push([unmerged, 'slashes not merged'], [merged(unmerged), 'slashes merged after the dots'])
+  }
+  if (dotSegment.test(path)) variants.push([path, 'dots not resolved'], [merged(path), 'dots not resolved'])
+  return variants
+}
+
+// Parameters twice: one server takes them off before it decodes, another after, and then an encoded ; begins them too.
+const steps: readonly Step[] = [parameters, decode, decodeAgain, cut, backslashes, parameters, clean]
+
+const dotSegment = /\/\.\.?(?:\/|$)/
+
+function unescaped(path: string, escapes = /%([0-9a-f]{2})/gi): string {
+  return path.replace(escapes, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)))
+}
+
+const merged = (path: string) => path.replace(/\/{2,}/g, '/')
+
+/** Go's path.Clean, with a final slash kept. */
+function cleaned(path: string): string {
+  return withoutDots(merged(path))
+}
+
+/** RFC 3986, section 5.2.4, but that a final dot leaves no slash, as in Go. */
+function withoutDots(path: string): string {
+  if (!dotSegment.test(path)) return path
+  const kept: string[] = []
+  for (const segment of path.slice(1).split('/'))
+    if (segment === '..') kept.pop()
+    else if (segment !== '.') kept.push(segment)
+  return `/${kept.join('/')}`
+}
+
+function readings(paths: ReadonlyMap<string, string>, query: string): Reading[] {
+  return [...paths].map(([path, how]) => ({ resource: asText(path) + query, how }))
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: bytes
+const beyondAscii = /[^\x00-\x7f]/
+// What a decoder that does not check takes for a shorter character: c0 ae for a dot.
+const overlong = /[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]|\xf0[\x80-\x8f][\x80-\xbf]/
+
+function asText(path: string): string {
+  return beyondAscii.test(path) ? Buffer.from(path, 'latin1').toString('utf8') : path
+}
+
+function isUtf8(path: string): boolean {
+  return !beyondAscii.test(path) || Buffer.from(asText(path), 'utf8').toString('latin1') === path
+}
