@@ -32,7 +32,7 @@ export interface Dialect {
   readonly implementation: 'AuthRequest' | 'ForwardAuth' | 'ExtAuthz' | 'Legacy'
   /** The methods by which the proxy itself asks, others are 405; `any`: the visitor's, as it came. */
   readonly asksBy: readonly ('GET' | 'HEAD')[] | 'any'
-  /** Whether anything may stand behind the endpoint's own path. */
+  /** Whether anything may stand behind the endpoint's own path: see `routedUrl`. */
   readonly takesPaths: boolean
   read(asking: Asking): Asked | Refusal
   /** Parameters of the proxy's own query in which it may name the portal. `X-Authelia-URL` may in each dialect. */
@@ -200,7 +200,7 @@ const hostOf = ({ host, port }: OriginalUrl) => (port === undefined ? host : `${
  * @param host of the Host header: an absolute form (RFC 9112, section 3.2.2) must name the same
  */
 function pathBehind(mount: string, target: string, host: string): string | Refusal {
-  const [, authority, origin = target] = /^https?:\/\/([^/?#]*)(.*)$/is.exec(target) ?? []
+  const { authority, path: origin } = originForm(target)
   if (authority !== undefined && authority.toLowerCase() !== host.toLowerCase())
     return { reason: 'gate-headers', detail: 'The request line names another host than the Host header.' }
   const path = origin.slice(mount.length)
@@ -209,6 +209,12 @@ function pathBehind(mount: string, target: string, host: string): string | Refus
     return { reason: 'gate-url', detail: `The path on the request line does not begin with ${mount}.` }
   if (path.startsWith('//')) return path.slice(1)
   return path.startsWith('?') ? `/${path}` : path
+}
+
+/** A request's target without the host that an absolute form names. */
+export function originForm(target: string): { authority: string | undefined; path: string } {
+  const [, authority, path] = /^https?:\/\/([^/?#]*)(.*)$/is.exec(target) ?? []
+  return { authority, path: path ?? target }
 }
 
 const methodForm = /^[A-Z]{1,32}$/

@@ -1,5 +1,6 @@
+import type { IncomingMessage } from 'node:http'
 import type { AuthzEndpoints } from '../config/authz-endpoints.ts'
-import { type Dialect, dialects } from './dialect.ts'
+import { type Dialect, dialects, originForm } from './dialect.ts'
 import { type HeaderStrategy, headerStrategy, type Strategy } from './strategy.ts'
 
 /** One address at which proxies ask. */
@@ -53,4 +54,20 @@ function endpoint(
   )
   const last = strategies.at(-1)
   return { name, path, dialect, strategies, challengedBy: last === undefined || last === 'cookie' ? null : last }
+}
+
+/**
+ * Fastify's `rewriteUrl`: whatever stands behind an endpoint that takes paths is the visitor's, and not for the router to judge. It would
+ * refuse escapes that are no UTF-8, which applications of old still have. The whole target stays in `request.originalUrl`.
+ */
+export function routedUrl(configured: AuthzEndpoints): (request: IncomingMessage) => string {
+  const around = endpointsOf(configured).filter(({ dialect }) => dialect.takesPaths)
+  return ({ url = '/' }) => {
+    const origin = url.startsWith('/') ? url : originForm(url).path
+    if (!origin.startsWith('/api/')) return url
+    const endpoint = around.find(({ path }) => origin.startsWith(path) && /^[/?]|^$/.test(origin.slice(path.length)))
+    if (endpoint === undefined) return url
+    const question = endpoint.dialect.implementation === 'Legacy' ? origin.indexOf('?') : -1
+    return question === -1 ? endpoint.path : `${endpoint.path}${origin.slice(question)}`
+  }
 }

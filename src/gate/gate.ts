@@ -73,31 +73,29 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
   done()
 
   function mount(endpoint: Endpoint): void {
-    const { asksBy, takesPaths } = endpoint.dialect
-    const paths = takesPaths ? [endpoint.path, `${endpoint.path}/*`] : [endpoint.path]
+    const { asksBy } = endpoint.dialect
+    const url = endpoint.path
     const direct = asksBy === 'any' ? ['GET', 'HEAD'] : [...asksBy]
     const others = scope.supportedMethods.filter(method => !direct.includes(method))
-    for (const url of paths) {
-      const handler = (request: FastifyRequest, reply: FastifyReply) => judge(endpoint, request, reply)
-      scope.route({ method: direct, url, exposeHeadRoute: false, handler })
-      scope.route({
-        method: others,
-        url,
-        // Answered before a body is read, and without an end of it being waited for.
-        onRequest: (request, reply) => {
-          if (asksBy !== 'any') say.wrongMethod(endpoint, reply, asksBy)
-          else
-            void Promise.resolve()
-              .then(() => judge(endpoint, request, reply))
-              .catch(error => reply.send(error))
-        },
-        handler: () => undefined,
-      })
-    }
+    const handler = (request: FastifyRequest, reply: FastifyReply) => judge(endpoint, request, reply)
+    scope.route({ method: direct, url, exposeHeadRoute: false, handler })
+    scope.route({
+      method: others,
+      url,
+      // Answered before a body is read, and without its end being waited for.
+      onRequest: (request, reply) => {
+        if (asksBy !== 'any') say.wrongMethod(endpoint, reply, asksBy)
+        else
+          void Promise.resolve()
+            .then(() => judge(endpoint, request, reply))
+            .catch(error => reply.send(error))
+      },
+      handler: () => undefined,
+    })
   }
 
   function judge(endpoint: Endpoint, request: FastifyRequest, reply: FastifyReply): unknown {
-    const { rawHeaders, socket, url, method } = request.raw
+    const { rawHeaders, socket, method } = request.raw
     const { dialect, path: mount } = endpoint
     const at = { endpoint, request, reply }
     if (!proxies.has(socket.remoteAddress)) return say.untrusted(at)
@@ -108,7 +106,7 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
     if (dialect.asksBy === 'any' && bringsBody(rawHeaders)) reply.raw.shouldKeepAlive = false
     const headers = proxyHeaders(rawHeaders)
     const read = { ...at, headers }
-    const asked = dialect.read({ headers, rawHeaders, method: method ?? '', target: url ?? '', mount })
+    const asked = dialect.read({ headers, rawHeaders, method: method ?? '', target: request.originalUrl, mount })
     if ('reason' in asked) return say.refuse(read, asked)
     const { host } = asked.url
     const domain = cookieDomainOf(host, cookies)

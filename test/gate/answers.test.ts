@@ -16,7 +16,7 @@ const identity = ({ headers }: { headers: Record<string, string> }) => [
 ]
 const johns = ['john', 'dev,admins', 'John Doe', 'john@example.com']
 
-describe.each(proxiesOf)('the gate, asked as %s', (name, ask) => {
+describe.each(proxiesOf)('the gate, asked as %s', (name, ask, { bad }) => {
   it('lets anybody through a bypass, and says nobody with four empty headers', async () => {
     const answer = await ask(at, { url: 'https://public.example.com/' })
     expect([answer.status, ...identity(answer), answer.body]).toEqual([200, '', '', '', '', '200 OK'])
@@ -144,7 +144,7 @@ describe.each(proxiesOf)('the gate, asked as %s', (name, ask) => {
   it('breaks a circle: the portal itself is not sent to the portal', async () => {
     for (const path of ['/', '/login?x']) {
       const answer = await ask(at, { url: `http://auth.app.localhost:8080${path}` })
-      expect([answer.status, answer.headers.location]).toEqual([400, undefined])
+      expect([answer.status, answer.headers.location]).toEqual([bad, undefined])
     }
     expect(at.lines).toContainEqual(expect.objectContaining({ event: 'gate.refused', reason: 'gate-portal' }))
     expect((await ask(at, { url: 'http://auth.app.localhost:9090/' })).headers.location).toContain('rd=')

@@ -4,6 +4,7 @@ import type { z } from 'zod'
 import { compileAccess } from '../../src/access/access.ts'
 import { authzEndpoints } from '../../src/config/authz-endpoints.ts'
 import { type Config, configSchema } from '../../src/config/schema.ts'
+import { routedUrl } from '../../src/gate/endpoint.ts'
 import { type GateOptions, gate } from '../../src/gate/gate.ts'
 import { trustedProxies } from '../../src/http/client-address.ts'
 import { cookieValues } from '../../src/http/cookies.ts'
@@ -80,8 +81,10 @@ export async function house(
   } = {},
 ): Promise<House> {
   const lines: Record<string, unknown>[] = []
+  const configured = authzEndpoints.parse(endpoints ?? {})
   const app = Fastify({
     trustProxy: false,
+    rewriteUrl: routedUrl(configured),
     logger: { level: 'debug', stream: { write: (line: string) => void lines.push(JSON.parse(line)) } },
   })
   const at: House = {
@@ -121,7 +124,7 @@ export async function house(
         return at.check(typed, password)
       },
     },
-    endpoints: authzEndpoints.parse(endpoints ?? {}),
+    endpoints: configured,
     access: compileAccess({ access_control: rules, definitions: { network: {} } }),
     cookies: config.session.cookies,
     proxies: trustedProxies(over.trusted ?? ['127.0.0.0/8']),
@@ -290,13 +293,21 @@ function rest({ cookie, accept = 'text/html', more = [] }: Judged): Fields {
   ]
 }
 
-/** Every dialect: what differs is a row, so what is alike is asked of each. `bad`: its status for what can't be judged. */
+/**
+ * Every dialect: what differs is a row, so what is alike is asked of each. `bad`: its status for what can't be judged. `raw`: a question about
+ * https://public.example.com/ by these header lines alone, as far as they ask. `names`: the parameter by which the proxy names the portal.
+ */
 export const proxiesOf = [
-  ['auth-request', asNginx, { path: authRequest, bad: 400 }],
-  ['forward-auth', asTraefik, { path: forwardAuth, bad: 400 }],
-  ['ext-authz', asEnvoy, { path: extAuthz, bad: 400 }],
-  ['legacy', asLegacy, { path: legacy, bad: 401 }],
+  ['auth-request', asNginx, { bad: 400, raw: rawAt(authRequest), names: 'authelia_url' }],
+  ['forward-auth', asTraefik, { bad: 400, raw: rawAt(forwardAuth), names: 'authelia_url' }],
+  ['ext-authz', asEnvoy, { bad: 400, raw: rawAt(`${extAuthz}//`), names: null }],
+  ['legacy', asLegacy, { bad: 401, raw: rawAt(legacy), names: 'rd' }],
 ] as const
+
+function rawAt(path: string) {
+  return (to: { port: number } | { path: string }, fields: Fields, by?: string) =>
+    ask(to, path, fields, by, 'public.example.com')
+}
 
 /** What a refusal must not have. */
 export function opensNothing(answer: Answer): boolean {

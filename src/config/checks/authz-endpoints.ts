@@ -14,16 +14,19 @@ export function checkAuthzEndpoints(report: Report): void {
     const implementation = report.value([...path, 'implementation'])
     if (name === 'legacy' && implementation !== undefined && implementation !== 'Legacy')
       report.error([...path, 'implementation'], 'The endpoint named legacy is /api/verify, and must be Legacy.')
-    const around = names.find(
-      other => name.startsWith(`${other}/`) && takesPaths.has(report.value([...AUTHZ, other, 'implementation'])),
+    const around = [...new Set([...names, 'ext-authz'])].find(
+      other => name.startsWith(`${other}/`) && takesPaths.has(implementationOf(report, other)),
     )
-    if (around !== undefined && around !== 'legacy')
-      report.error(
-        path,
-        `It lies below ${around} (${report.where([...AUTHZ, around])}), which answers for every path below it. Give it another name.`,
-      )
+    if (around !== undefined)
+      report.error(path, `It lies below ${around}, which answers for every path below it. Give it another name.`)
     checkStrategies(report, [...path, 'authn_strategies'], implementation)
   }
+}
+
+/** That of the built-in one where the file does not give it anew. */
+function implementationOf(report: Report, name: string): unknown {
+  if (name === 'legacy') return undefined // mounted elsewhere
+  return report.value([...AUTHZ, name, 'implementation']) ?? (name === 'ext-authz' ? 'ExtAuthz' : undefined)
 }
 
 function checkStrategies(report: Report, path: readonly PropertyKey[], implementation: unknown): void {
