@@ -17,6 +17,7 @@ import { openSessions } from './session/open-sessions.ts'
 import { sessionPlugin } from './session/plugin.ts'
 import { openStorage } from './storage/open-storage.ts'
 import { createAudit } from './telemetry/audit.ts'
+import { denials } from './telemetry/denials.ts'
 import { createMetrics, serveMetrics } from './telemetry/metrics.ts'
 import { newReference } from './telemetry/reference.ts'
 import { openUsers } from './users/open-users.ts'
@@ -105,11 +106,25 @@ async function furnish(
     app.server.once('close', () => clearInterval(closeIdle))
     done()
   })
-  const login = openLogin({ config, sessions, users, access, duo, proxies, audit, clock })
+  const deny = denials(audit, clock)
+  const login = openLogin({ config, deny, sessions, users, access, duo, proxies, audit, clock })
 
   const pages = createGatePages({ config, clock, simulated: () => login.simulated })
   const endpoints = config.server.endpoints.authz
-  await app.register(gate, { sessions, users, access, cookies, proxies, clock, log, audit, endpoints, pages, metrics })
+  await app.register(gate, {
+    sessions,
+    users,
+    access,
+    cookies,
+    proxies,
+    clock,
+    log,
+    audit,
+    deny,
+    endpoints,
+    pages,
+    metrics,
+  })
   await app.register(async faces => {
     faces.addHook('onRequest', refuseTooManyHeaders)
     await faces.register(sessionPlugin, { sessions, config: config.session })
