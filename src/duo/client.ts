@@ -140,9 +140,16 @@ export function duoClient(parts: Parts): DuoClient {
   const { config, log, proxy, pause = duration => sleep(duration, undefined, { ref: false }) } = parts
   const { sign, roots, userAgent } = duoPackage()
   const { name: host, origin } = parseApiHost(config.hostname)
-  const deadlineOf = parts.deadline ?? (name => usualDeadline(name, config.timeout ?? USUAL_TIMEOUT))
+  const { timeout = USUAL_TIMEOUT } = config
+  const deadlineOf = parts.deadline ?? (name => usualDeadline(name, timeout))
   const duosClock = duoClock(parts.clock, log)
-  const dispatcher = openDispatcher({ origin, name: host, roots: parts.rootCertificates ?? roots, proxy })
+  const dispatcher = openDispatcher({
+    origin,
+    name: host,
+    roots: parts.rootCertificates ?? roots,
+    proxy,
+    connectWithin: timeout,
+  })
   const exchange = openExchange({
     dispatcher,
     origin,

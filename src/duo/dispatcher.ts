@@ -1,8 +1,7 @@
 import { type Dispatcher, Pool, ProxyAgent } from 'undici'
-import { type Milliseconds, SECOND } from '../clock.ts'
+import type { Milliseconds } from '../clock.ts'
 import type { HttpProxy } from './proxy.ts'
 
-const CONNECT_WITHIN: Milliseconds = 5 * SECOND
 /** Duo's longest answer, a preauth with hundreds of devices, stays below this. */
 const MAX_BODY_BYTES = 512 * 1024
 
@@ -14,15 +13,17 @@ interface Target {
   /** PEM: the only roots that count. */
   readonly roots: string
   readonly proxy: HttpProxy | undefined
+  /** For each step of a connection: to the proxy, its tunnel, TLS with Duo. */
+  readonly connectWithin: Milliseconds
 }
 
 /**
  * Connections to Duo, kept while they are used. Through a proxy they are tunnels: TLS is with Duo itself, by the same roots, so that the
  * proxy reads and changes nothing.
  */
-export function openDispatcher({ origin, name, roots, proxy }: Target): Dispatcher {
+export function openDispatcher({ origin, name, roots, proxy, connectWithin }: Target): Dispatcher {
   // Said explicitly: NODE_TLS_REJECT_UNAUTHORIZED would weaken a connection that leaves it open.
-  const tls = { ca: roots, rejectUnauthorized: true, timeout: CONNECT_WITHIN }
+  const tls = { ca: roots, rejectUnauthorized: true, timeout: connectWithin }
   const limits = {
     allowH2: false,
     headersTimeout: 0, // the deadline of the call rules, over all of it
@@ -36,8 +37,7 @@ export function openDispatcher({ origin, name, roots, proxy }: Target): Dispatch
     ...(proxy.authorization === undefined ? {} : { token: proxy.authorization }),
     requestTls: { ...tls, servername: name },
     proxyTls: { rejectUnauthorized: true },
-    connectTimeout: CONNECT_WITHIN,
-    // A proxy that takes the connection and then says nothing.
-    clientFactory: (address, options) => new Pool(address, { ...options, headersTimeout: CONNECT_WITHIN }),
+    // Else the socket to a proxy that says nothing would be kept for minutes.
+    clientFactory: (address, options) => new Pool(address, { ...options, headersTimeout: connectWithin }),
   })
 }
