@@ -22,12 +22,14 @@ function keysOf(value: unknown, key = ''): string[] {
     return inside.every(one => one === `${key}[]`) ? [key] : inside
   }
   if (typeof value !== 'object' || value === null) return [key]
-  return Object.entries(value).flatMap(([name, item]) => keysOf(item, key === '' ? name : `${key}.${name}`))
+  return Object.entries(value).flatMap(([name, item]) =>
+    keysOf(item, key === '' ? name : key === 'server.endpoints.authz' ? `${key}.*` : `${key}.${name}`),
+  )
 }
 
 /** With its examples switched on: each commented line that is a key or an entry of a list. */
 const whole = template
-  .replace(/^ *(links|sites): \[\]\n/gm, '')
+  .replace(/^ *(?:(?:links|sites): \[\]|authz: \{\})\n/gm, '')
   .replace(/^( *)# (( *)(?:- )?[a-z_0-9]+:(?: \S.*)?)$/gm, (line, indent: string, content: string) =>
     /^[a-z_0-9]+: [a-z]+ [a-z]/.test(content) && !content.startsWith('text:') ? line : `${indent}${content}`,
   )
