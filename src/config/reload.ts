@@ -6,7 +6,7 @@ import type { Config } from './schema.ts'
 import { watchFile } from './watch-file.ts'
 
 /** What a new configuration changes while the server runs. The rest says that it needs a restart. */
-export const reloadable = ['access_control'] as const satisfies (keyof Config)[]
+const reloadable = ['access_control', 'definitions'] as const satisfies (keyof Config)[]
 
 /** Reading the configuration again while the server runs. */
 export interface Reload {
@@ -107,6 +107,6 @@ function isSection(value: unknown): value is Record<string, unknown> {
 }
 
 function pick(config: Config): Pick<Config, (typeof reloadable)[number]> {
-  const { access_control } = config
-  return { access_control }
+  const { access_control, definitions } = config
+  return { access_control, definitions }
 }
