@@ -47,7 +47,8 @@ export function hotp(secret: Buffer, counter: number): string {
   return String(number % 10 ** DIGITS).padStart(DIGITS, '0')
 }
 
-const makesPasscodes = ({ type, capabilities }: SimulatedDevice) =>
+/** A phone with Duo Mobile, or a hardware token. */
+export const makesPasscodes = ({ type, capabilities }: SimulatedDevice) =>
   type === 'token' || capabilities.includes('mobile_otp')
 
 export function openPasscodes(clock: Clock, news: News): Passcodes {

@@ -8,10 +8,13 @@ import { doubled, singleHeader } from '../http/headers.ts'
 import { registerControl } from './control.ts'
 import type { Enrolments } from './enrolment.ts'
 import type { News } from './news.ts'
-import type { Passcodes } from './passcodes.ts'
-import { PhonePage, PhonesPage, ProblemPage } from './phone-pages.tsx'
-import { phoneScript } from './phone-script.ts'
-import { phoneStyle } from './phone-style.ts'
+import { makesPasscodes, type Passcodes } from './passcodes.ts'
+import { EnrolPage } from './phone/enrol-page.tsx'
+import { ProblemPage } from './phone/page.tsx'
+import { PhonePage } from './phone/phone-page.tsx'
+import { PhonesPage } from './phone/phones-page.tsx'
+import { phoneScript } from './phone/script.ts'
+import { phoneStyle } from './phone/style.ts'
 import type { Policy, PolicyInput } from './policy.ts'
 import type { Scenarios } from './scenarios.ts'
 import type { Transactions } from './transactions.ts'
@@ -21,7 +24,22 @@ const BODY_BYTES_AT_MOST = 256 * 1024
 /** How long a page that asked for news is held. */
 const HOLD: Milliseconds = 25 * SECOND
 
-const answerForm = z.object({ answer: z.enum(['approve', 'deny', 'fraud']) })
+const answerForm = z.object({
+  answer: z.enum(['approve', 'deny', 'fraud', 'pick-up']),
+  /** Of a Verified Push, as it was typed. */
+  code: z
+    .string()
+    .max(100)
+    .transform(typed => typed.replace(/\s/g, ''))
+    .optional(),
+})
+const activationForm = z.object({
+  number: z
+    .string()
+    .trim()
+    .regex(/^\+?[0-9 ()-]{0,30}$/, 'A phone number has digits only.')
+    .default(''),
+})
 const newsQuery = z.object({ after: z.coerce.number().int().min(0).optional() })
 
 const securityHeaders = {
@@ -47,7 +65,7 @@ export function makePhone(parts: {
   clock: Clock
   hosts: readonly string[]
 }): FastifyInstance {
-  const { account, transactions, news, policy, clock, hosts } = parts
+  const { account, transactions, passcodes, enrolments, news, policy, clock, hosts } = parts
   const app = Fastify({ bodyLimit: BODY_BYTES_AT_MOST, forceCloseConnections: true })
   app.register(formbody, { bodyLimit: 4096 })
 
@@ -85,15 +103,42 @@ export function makePhone(parts: {
 
   app.post<{ Params: { device: string; id: string } }>('/phones/:device/pushes/:id', async (request, reply) => {
     const { device, id } = request.params
-    const { answer } = answerForm.parse(request.body)
-    const push = transactions.pushes().find(candidate => candidate.id === id && candidate.device.id === device)
-    if (!push) return problem(request, reply, 404, 'There is no such request on this phone.')
-    if (transactions.answer(id, answer)) return reply.redirect(`/phones/${encodeURIComponent(device)}`, 303)
+    const { answer, code } = answerForm.parse(request.body)
+    const find = () => transactions.pushes().find(push => push.id === id && push.device.id === device)
+    const before = find()
+    if (!before) return problem(request, reply, 404, 'There is no such request on this phone.')
+    const answered = transactions.answer(id, answer, code)
+    const after = find()
+    // What goes on waiting (a wrong code, a call that was picked up twice) says on its card what it waits for.
+    if (answered || after?.state === 'pending' || after?.wrongCodes !== before.wrongCodes)
+      return reply.redirect(`/phones/${encodeURIComponent(device)}`, 303)
     const page = phonePage(device, 'This request had ended before you answered. Nothing was sent.')
     return reply
       .code(409)
       .type('text/html; charset=utf-8')
       .send(page ? html(page) : '')
+  })
+
+  app.post<{ Params: { device: string } }>('/phones/:device/passcode', async (request, reply) => {
+    const device = account.byDevice(request.params.device)?.device
+    if (!device || passcodes.next(device) === undefined)
+      return problem(request, reply, 404, 'There is no such device, or it makes no passcodes.')
+    return reply.redirect(`/phones/${encodeURIComponent(device.id)}`, 303)
+  })
+
+  app.get<{ Params: { code: string } }>('/activate/:code', async (request, reply) => {
+    const found = enrolments.find(request.params.code)
+    if (!found) return problem(request, reply, 404, noSuchEnrolment)
+    return reply
+      .type('text/html; charset=utf-8')
+      .send(html(<EnrolPage code={request.params.code} username={found.username} device={found.device} />))
+  })
+  app.post<{ Params: { code: string } }>('/activate/:code', async (request, reply) => {
+    const { code } = request.params
+    const { number } = activationForm.parse(request.body ?? {})
+    if (!enrolments.activate(code, number) && !enrolments.find(code)?.device)
+      return problem(request, reply, 404, noSuchEnrolment)
+    return reply.redirect(`/activate/${encodeURIComponent(code)}`, 303)
   })
 
   registerControl(app, parts)
@@ -107,6 +152,9 @@ export function makePhone(parts: {
         user={found.user}
         device={found.device}
         pushes={pushes}
+        passcode={makesPasscodes(found.device) ? (passcodes.shown(deviceId) ?? null) : undefined}
+        messages={passcodes.messages(deviceId)}
+        unused={passcodes.unused(deviceId)}
         application={policy().application}
         now={clock()}
         version={news.version()}
@@ -126,6 +174,8 @@ export function makePhone(parts: {
 
   return app
 }
+
+const noSuchEnrolment = 'This link is not good any more. Ask for another one where you got it.'
 
 const html = (page: VNode) => `<!doctype html>${render(page)}`
 

@@ -1,4 +1,4 @@
-/** The phone page's only script: asks for the page's next version, puts it in place, and counts down. Without it the page refreshes itself. */
+/** The phone page's only script: asks for the page's next version, puts it in place without losing what was typed, and counts down. Without it the page refreshes itself. */
 export const phoneScript = `'use strict'
 const area = () => document.querySelector('[data-version]')
 
@@ -7,8 +7,13 @@ function show(page) {
   const current = area()
   if (!next || !current || next.dataset.version === current.dataset.version) return
   const focused = document.activeElement && document.activeElement.id
+  const typed = [...current.querySelectorAll('input[id]')].map(({ id, value }) => [id, value])
   current.replaceWith(document.adoptNode(next))
   document.title = page.title
+  for (const [id, value] of typed) {
+    const input = document.getElementById(id)
+    if (input) input.value = value
+  }
   const again = focused && document.getElementById(focused)
   if (again) again.focus()
 }
