@@ -48,6 +48,7 @@ const outage: readonly Reason[] = [
   'duo-unreachable',
   'duo-timeout',
   'duo-tls',
+  'duo-proxy',
   'duo-malformed',
   'duo-server-error',
 ]

@@ -145,7 +145,6 @@ export function duoClient(parts: Parts): DuoClient {
   const duosClock = duoClock(parts.clock, log)
   const dispatcher = openDispatcher({
     origin,
-    name: host,
     roots: parts.rootCertificates ?? roots,
     proxy,
     connectWithin: timeout,

@@ -8,8 +8,6 @@ const MAX_BODY_BYTES = 512 * 1024
 interface Target {
   /** `https://api-1234.duosecurity.com` */
   readonly origin: string
-  /** The host alone, which the certificate must be for. */
-  readonly name: string
   /** PEM: the only roots that count. */
   readonly roots: string
   readonly proxy: HttpProxy | undefined
@@ -21,7 +19,7 @@ interface Target {
  * Connections to Duo, kept while they are used. Through a proxy they are tunnels: TLS is with Duo itself, by the same roots, so that the
  * proxy reads and changes nothing.
  */
-export function openDispatcher({ origin, name, roots, proxy, connectWithin }: Target): Dispatcher {
+export function openDispatcher({ origin, roots, proxy, connectWithin }: Target): Dispatcher {
   // Said explicitly: NODE_TLS_REJECT_UNAUTHORIZED would weaken a connection that leaves it open.
   const tls = { ca: roots, rejectUnauthorized: true, timeout: connectWithin }
   const limits = {
@@ -35,7 +33,7 @@ export function openDispatcher({ origin, name, roots, proxy, connectWithin }: Ta
     ...limits,
     uri: proxy.address,
     ...(proxy.authorization === undefined ? {} : { token: proxy.authorization }),
-    requestTls: { ...tls, servername: name },
+    requestTls: tls,
     proxyTls: { rejectUnauthorized: true },
     // Else the socket to a proxy that says nothing would be kept for minutes.
     clientFactory: (address, options) => new Pool(address, { ...options, headersTimeout: connectWithin }),

@@ -6,7 +6,7 @@ import { plainText } from './text.ts'
 /**
  * Why Duo gave no answer to go by.
  * - `unavailable`: network, TLS, 5xx, HTML, nonsense, 429. Time may mend it.
- * - `misconfigured`: 401xx and 403xx. An administrator has to mend it; never a reason to let anybody in.
+ * - `misconfigured`: 401xx and 403xx, or a proxy's 407. An administrator has to mend it; never a reason to let anybody in.
  * - `request`: Duo refuses this user, device or transaction (400xx).
  */
 export interface DuoFailure {
@@ -70,7 +70,9 @@ export function transportFailure(error: unknown, proxy?: HttpProxy): DuoFailure 
     const missed = silent || network[code]?.sent === false || codes.some(one => one.startsWith('UND_ERR_PRX_'))
     if (refused !== undefined || missed) {
       const what = refused === undefined ? `${code} ${message}` : `it answered ${refused}`
-      return unavailable('duo-proxy', `the proxy ${proxy.address} of ${proxy.setBy}: ${what}`, false)
+      const failure = unavailable('duo-proxy', `the proxy ${proxy.address} of ${proxy.setBy}: ${what}`, false)
+      // A proxy that wants another password is for an administrator, as Duo's keys are: nothing that may let people pass.
+      return refused === '407' ? { ...failure, kind: 'misconfigured' } : failure
     }
   }
   const words = certificateWords[code]

@@ -1,5 +1,3 @@
-import { X509Certificate } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import { type Clock, type Milliseconds, SECOND } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
@@ -8,8 +6,8 @@ import type { Storage } from '../storage/storage.ts'
 import type { Audit } from '../telemetry/audit.ts'
 import { openAsked } from './asked.ts'
 import { openAsking } from './asking.ts'
-import { duoClient, parseApiHost } from './client.ts'
 import { openCodes } from './codes.ts'
+import { checkDuo, connectDuo } from './connect.ts'
 import type { Duo, Offer, People, Way } from './duo.ts'
 import { pausedUntil, readGuard } from './guard.ts'
 import { keptWays } from './kept-ways.ts'
@@ -41,11 +39,9 @@ const ASK_AGAIN_AFTER: Milliseconds = 30 * SECOND
 export async function openDuo(parts: Parts): Promise<Duo> {
   const { config, storage, clock, log, audit, people, application } = parts
   const { records: db } = storage
-  const rootCertificates = config.ca_file === undefined ? undefined : await readCertificates(config.ca_file)
-  if (process.env.NODE_TLS_REJECT_UNAUTHORIZED === '0')
-    log.warn('NODE_TLS_REJECT_UNAUTHORIZED=0 is set: calls to Duo are verified all the same; remove it for the rest')
-  const client = duoClient({ config, clock, log, rootCertificates })
-  const { name: apiHost } = parseApiHost(config.hostname)
+  const { client, apiHost, proxy, ignored } = await connectDuo({ config, clock, log })
+  for (const sentence of ignored) log.warn(sentence)
+  if (proxy !== undefined) log.info({ proxy: proxy.address, setBy: proxy.setBy }, 'Duo is asked through a proxy')
   const kept = keptWays(db)
   const listeners: ((username: string) => Promise<void>)[] = []
   const alarm = async (username: string) => {
@@ -79,23 +75,28 @@ export async function openDuo(parts: Parts): Promise<Duo> {
     askedAt = clock()
     const answer = await client.ping()
     isAsking = false
-    if (!answer.ok) return
-    simulated = answer.value.simulator
-    if (simulated) log.warn('this Duo is the simulator: it proves nothing about anybody')
+    if (answer.ok) learnWhoIsThere(answer.value.simulator)
+  }
+
+  function learnWhoIsThere(simulator: boolean): void {
+    simulated = simulator
+    if (simulator) log.warn('this Duo is the simulator: it proves nothing about anybody')
   }
 
   async function checkOnce(): Promise<void> {
-    await askWhoIsThere()
-    const answer = await client.check()
+    isAsking = true
+    askedAt = clock()
+    const finding = await checkDuo(client)
+    isAsking = false
+    if (finding.simulator !== null) learnWhoIsThere(finding.simulator)
     if (closed) return
-    if (answer.ok) {
-      const seconds = Math.round(clock() / SECOND) - answer.value.time
-      log.info({ clockOffsetSeconds: seconds }, 'Duo answers, and takes these keys')
+    if (finding.ok) {
+      log.info({ clockOffsetSeconds: finding.clockOffsetSeconds }, 'Duo answers, and takes these keys')
       return
     }
-    const { kind, reason, detail } = troubleFrom(answer.failure)
+    const { kind, reason, detail } = troubleFrom(finding.failure)
     const { title, mend } = problems[reason]
-    log.warn({ reason, clockOffsetSeconds: answer.failure.clockOffsetSeconds }, `${title}. ${mend}`)
+    log.warn({ reason, clockOffsetSeconds: finding.failure.clockOffsetSeconds }, `${title}. ${mend}`)
     audit(kind === 'misconfigured' ? 'duo.misconfigured' : 'duo.unavailable', { reason, detail })
   }
 
@@ -171,19 +172,4 @@ export async function openDuo(parts: Parts): Promise<Duo> {
 
 function nameOf(way: Way, { devices }: Extract<Offer, { kind: 'choose' }>): string {
   return way.kind === 'passcode' ? '' : (devices.find(({ id }) => id === way.device)?.name ?? '')
-}
-
-/** @throws when the file cannot be read or holds no certificate */
-async function readCertificates(path: string): Promise<string> {
-  const pem = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new Error(`duo_api.ca_file cannot be read: ${path}`, { cause })
-  })
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
-  try {
-    for (const block of blocks) new X509Certificate(block)
-  } catch (cause) {
-    throw new Error(`duo_api.ca_file holds something that is no certificate: ${path}`, { cause })
-  }
-  if (blocks.length === 0) throw new Error(`duo_api.ca_file holds no certificate: ${path}`)
-  return blocks.join('\n')
 }

@@ -96,7 +96,7 @@ describe('through a proxy', () => {
     expect(JSON.stringify(duo.asked)).not.toContain(expected)
     const wrong = clientOf(duo, { proxy: proxyAt(proxy.port, 'user:hunter2@'), log })
     const refused = await wrong.auth(aPush)
-    expect(refused).toMatchObject({ ok: false, failure: { kind: 'unavailable', reason: 'duo-proxy', sent: false } })
+    expect(refused).toMatchObject({ ok: false, failure: { kind: 'misconfigured', reason: 'duo-proxy', sent: false } })
     expect(refused.ok ? '' : refused.failure.detail).toContain('407')
     const said = `${lines.join('')}${JSON.stringify(refused)}`
     expect(lines.length).toBeGreaterThan(0)
@@ -111,7 +111,7 @@ describe('through a proxy', () => {
       return true
     })
     const answer = await clientOf(duo, { proxy: proxyAt(proxy.port) }).auth(aPush)
-    expect(answer).toMatchObject({ ok: false, failure: { reason: 'duo-proxy', sent: false } })
+    expect(answer).toMatchObject({ ok: false, failure: { kind: 'unavailable', reason: 'duo-proxy', sent: false } })
     expect(answer.ok ? '' : answer.failure.detail).toContain(String(status))
     expect(duo.asked).toEqual([])
   })

@@ -192,7 +192,7 @@ describe('what is received', () => {
     ],
   ])('row 106: %s ends at the deadline, with the socket closed and no second push', async (_, script) => {
     const duo = await scriptedDuo(script)
-    const client = clientOf(duo)
+    const client = clientOf(duo, { deadline: () => 400 })
     const before = performance.now()
     expect(await client.auth(aPush)).toMatchObject({ ok: false, failure: { reason: 'duo-timeout', sent: true } })
     expect(performance.now() - before).toBeLessThan(2_000)

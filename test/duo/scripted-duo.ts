@@ -128,7 +128,7 @@ export const fail = (code: number, message: string, detail?: string) =>
     JSON.stringify({ code, message, ...(detail && { message_detail: detail }), stat: 'FAIL' }),
   )
 
-/** A client of it that trusts its authority, with short deadlines and no pauses. */
+/** A client of it that trusts its authority, without pauses. */
 export function clientOf(duo: ScriptedDuo, more: Partial<Parameters<typeof duoClient>[0]> = {}) {
   const pauses: number[] = []
   const client = duoClient({
@@ -136,7 +136,7 @@ export function clientOf(duo: ScriptedDuo, more: Partial<Parameters<typeof duoCl
     clock: Date.now,
     log: silent,
     rootCertificates: duo.certificate.ca,
-    deadline: () => 400,
+    deadline: () => 5_000,
     pause: async duration => pauses.push(duration),
     ...more,
   })
