@@ -41,7 +41,8 @@ export function plainAddress(text: string): string | undefined {
   const version = isIP(text)
   if (version === 4) return text
   if (version === 0 || text.includes('%')) return undefined
-  const address = ipaddr.IPv6.parse(text)
+  // ::10.0.0.9 is another address than 10.0.0.9 (RFC 4291, section 2.5.5.1), but ipaddr.js takes it for that one: 0::10.0.0.9 it reads well.
+  const address = ipaddr.IPv6.parse(text.replace(/^::(?=\d+\.)/, '0::'))
   return address.isIPv4MappedAddress() ? address.toIPv4Address().toString() : address.toRFC5952String()
 }
 

@@ -20,6 +20,7 @@ const caseSchema = z.strictObject({
   path: z.string().optional(),
   by: z.string().optional(),
   answer: z.union([z.enum(words), z.number()]),
+  status: z.number().optional(),
   rd: z.string().optional(),
   location: z.string().optional(),
   response_headers: z.record(z.string(), z.string().nullable()).optional(),
@@ -37,7 +38,7 @@ const matrixSchema = z.strictObject({
   targets: z.array(z.strictObject({ url: z.string(), answers: z.record(z.string(), z.enum(words)) })),
 })
 type Case = z.infer<typeof caseSchema>
-type Expected = Pick<Case, 'answer' | 'rd' | 'location' | 'response_headers' | 'body'>
+type Expected = Pick<Case, 'answer' | 'status' | 'rd' | 'location' | 'response_headers' | 'body'>
 
 const read = (file: string): unknown => JSON.parse(readFileSync(join(import.meta.dirname, file), 'utf8'))
 const files = readdirSync(import.meta.dirname).filter(
@@ -114,7 +115,7 @@ function expectAnswer(answer: Answer, row: Row, wanted: Expected): void {
   if (typeof said === 'number') expect(status, what).toBe(said)
   if (said === 'login') {
     const redirect = loginOf(row)
-    expect(status, what).toBe(redirect.status)
+    expect(status, what).toBe(wanted.status ?? redirect.status)
     expect('location' in headers, what).toBe(redirect.location)
     if (redirect.location) expectWay(headers.location ?? '', row, wanted.rd ?? normal(row.url), what)
   } else if (wanted.location === undefined) expect(headers, what).not.toHaveProperty('location')
