@@ -95,6 +95,7 @@ async function furnish(
           audit,
           people: users,
           application: config.portal.name,
+          encryptionKey: config.storage.encryption_key,
         })
   if (duo !== null) app.addHook('onClose', () => duo.close())
 

@@ -1,5 +1,4 @@
 import type { FastifyBaseLogger } from 'fastify'
-import type { Clock } from '../clock.ts'
 import type { Audit } from '../telemetry/audit.ts'
 import type { AuthResult } from './answers.ts'
 import type { Asked } from './asked.ts'
@@ -19,7 +18,8 @@ interface Parts {
   readonly people: Pick<People, 'bannedUntil' | 'tryPasscode'>
   /** Makes an approval that the session may claim. */
   readonly approve: (owner: Owner, facts: RequestFacts, how: { said: string; bypassed: boolean }) => Promise<PushView>
-  readonly clock: Clock
+  /** Keeps Duo's token for a browser that it remembers from here on. */
+  readonly hold: (from: { pushId: string; username: string; browser: string }, token: string) => Promise<void>
   readonly log: FastifyBaseLogger
   readonly audit: Audit
 }
@@ -36,7 +36,7 @@ export function passcodeFrom(typed: string): string | undefined {
 
 /** The factors that Duo answers at once: passcodes, and the messages that bring some. */
 export function openCodes(parts: Parts): Pick<Duo, 'passcode' | 'sms'> {
-  const { asking, client, asked, kept, people, approve, log, audit } = parts
+  const { asking, client, asked, kept, people, approve, hold, log, audit } = parts
 
   const isLockedOut = ({ status }: AuthResult) => status === 'locked_out'
 
@@ -93,6 +93,8 @@ export function openCodes(parts: Parts): Pick<Duo, 'passcode' | 'sms'> {
       if ((await kept.of(owner.username))?.way.kind !== 'sms') await kept.keep(owner.username, { kind: 'passcode' }, '')
       const bypassed = answer.value.status === 'bypass'
       const push = await approve(owner, facts, { said, bypassed })
+      const token = answer.value.trusted_device_token
+      if (token !== undefined) await hold({ pushId: push.id, username: owner.username, browser: facts.browser }, token)
       audit('passcode.accepted', { ...about(owner, facts), detail: said })
       return { outcome: 'accepted', push }
     }

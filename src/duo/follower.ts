@@ -47,6 +47,8 @@ interface Parts {
   readonly clock: Clock
   readonly log: FastifyBaseLogger
   readonly audit: Audit
+  /** Keeps Duo's token for a browser that it remembers from here on. */
+  readonly hold: (record: PushRecord, token: string) => Promise<void>
   /** Everybody who acts on a fraud report. Rejects: it is told again, at the latest by another process. */
   readonly alarm: (username: string) => Promise<void>
   /** The push of this session changed. */
@@ -66,7 +68,8 @@ interface Followed {
  * Follows pushes at Duo, each under a lease, so that one process alone asks for it: two would take each other's answers. What a late
  * holder writes is refused by the record.
  */
-export function openFollower({ records, client, clock, log, audit, alarm, changed }: Parts): Follower {
+export function openFollower(parts: Parts): Follower {
+  const { records, client, clock, log, audit, hold, alarm, changed } = parts
   const holder = `run_${randomBytes(12).toString('base64url')}`
   const followed = new Map<string, Followed>()
   const leaseUntil = () => clock() + LEASE
@@ -138,6 +141,9 @@ export function openFollower({ records, client, clock, log, audit, alarm, change
       const startedAt = performance.now()
       const answer = await client.authStatus(upstream.txid, signal)
       if (signal.aborted) return
+      // Before the approval can be claimed: the claim gives the browser its cookie.
+      if (answer.ok && answer.value.trusted_device_token !== undefined)
+        await holdToken(id, answer.value.trusted_device_token)
       const applied = await applyFirmly(id, eventOf(answer))
       if (applied === undefined) return
       entry.push = applied.record.push
@@ -145,6 +151,16 @@ export function openFollower({ records, client, clock, log, audit, alarm, change
       quick = took < POLL_INTERVAL ? quick + 1 : 0
       // A Duo that answers `waiting` at once for ever is asked once a second; the first states may come close together.
       if (quick > 1 && entry.push.upstream.at === 'ringing') await pause(POLL_INTERVAL - took, signal)
+    }
+  }
+
+  /** Never rejects: a browser that is not remembered is asked again, no more. */
+  async function holdToken(id: string, token: string): Promise<void> {
+    try {
+      const record = await records.read(id)
+      if (record !== undefined) await hold(record, token)
+    } catch (err) {
+      log.warn({ err }, 'a browser that Duo would remember is not remembered')
     }
   }
 

@@ -15,6 +15,7 @@ import { isSameWay, troubleFrom } from './offer.ts'
 import { pushRecords } from './push-records.ts'
 import { openPushes } from './pushes.ts'
 import { newestRefusal, refusalsSeen } from './refusals.ts'
+import { openRemembered } from './remembered.ts'
 import { isPlain } from './text.ts'
 
 interface Parts {
@@ -27,6 +28,8 @@ interface Parts {
   readonly people: People
   /** What the phone shows as the name of all this: `portal.name`. */
   readonly application: string
+  /** `storage.encryption_key`. */
+  readonly encryptionKey: string
 }
 
 /** Between two tries to learn whether Duo is the simulator, while it does not answer. */
@@ -37,14 +40,19 @@ const ASK_AGAIN_AFTER: Milliseconds = 30 * SECOND
  * @throws when `duo_api.hostname` is no host name, `ca_file` holds no certificate, or Duo's package is not as expected
  */
 export async function openDuo(parts: Parts): Promise<Duo> {
-  const { config, storage, clock, log, audit, people, application } = parts
+  const { config, storage, clock, log, audit, people, application, encryptionKey } = parts
   const { records: db } = storage
   const { client, apiHost, proxy, ignored } = await connectDuo({ config, clock, log })
   for (const sentence of ignored) log.warn(sentence)
   if (proxy !== undefined) log.info({ proxy: proxy.address, setBy: proxy.setBy }, 'Duo is asked through a proxy')
   const kept = keptWays(db)
   const listeners: ((username: string) => Promise<void>)[] = []
+  const remembered = openRemembered(db, encryptionKey, clock)
+  const hold: typeof remembered.hold = async (from, token) => {
+    if (config.remembered_devices) await remembered.hold(from, token)
+  }
   const alarm = async (username: string) => {
+    await remembered.forget(username)
     for (const listener of listeners) await listener(username)
   }
   const records = pushRecords(db, config.guard)
@@ -58,12 +66,12 @@ export async function openDuo(parts: Parts): Promise<Duo> {
     asked,
     people,
     isUnguarded: async username => (await pause(username)) === null,
-    tokenOf: async () => null,
+    tokenOf: async (username, cookie) => (config.remembered_devices ? remembered.tokenOf(username, cookie) : null),
     clock,
     log,
   })
-  const pushes = openPushes({ config, application, db, records, asked, client, clock, log, audit, alarm })
-  const codes = openCodes({ asking, client, asked, kept, people, approve: pushes.approve, clock, log, audit })
+  const pushes = openPushes({ config, application, db, records, asked, client, clock, log, audit, alarm, hold })
+  const codes = openCodes({ asking, client, asked, kept, people, approve: pushes.approve, hold, log, audit })
   let simulated: boolean | null = null
   let isAsking = false
   let askedAt = Number.NEGATIVE_INFINITY
@@ -153,9 +161,9 @@ export async function openDuo(parts: Parts): Promise<Duo> {
       return true
     },
 
-    remember: async () => null,
-    rememberedBrowsers: async () => [],
-    forgetRemembered: async () => {},
+    remember: async ({ push }) => (config.remembered_devices ? remembered.give(push.id) : null),
+    rememberedBrowsers: remembered.list,
+    forgetRemembered: remembered.forget,
 
     onFraud(listener) {
       listeners.push(listener)

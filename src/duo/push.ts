@@ -193,8 +193,10 @@ function onAnswer(push: Push, answer: Extract<PushEvent, { type: 'answer' }>, no
   }
   if (answer.status === 'timeout') return end({ ...push, upstream: { at: 'over' }, said }, 'timed-out', now)
   // Duo's lock is no denial of the person's, and no pause of ours makes it shorter or longer.
-  if (answer.status === 'locked_out')
-    return end({ ...push, upstream: { at: 'over' }, said }, 'failed', now, [], 'duo-locked')
+  if (answer.status === 'locked_out') {
+    const told: Command = { do: 'audit', event: 'duo.locked-out', reason: 'duo-locked' }
+    return end({ ...push, upstream: over, said }, 'failed', now, [told], 'duo-locked')
+  }
   const fraud = answer.status === 'fraud'
   const closed: Push = { ...push, upstream: { at: fraud ? 'reporting' : 'over' }, said }
   const effects: Command[] = [{ do: 'guard', note: fraud ? 'fraud' : 'denied' }]

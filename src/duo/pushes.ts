@@ -53,14 +53,25 @@ interface Parts {
   readonly log: FastifyBaseLogger
   readonly audit: Audit
   readonly alarm: (username: string) => Promise<void>
+  /** Keeps Duo's token for a browser that it remembers from here on. */
+  readonly hold: (from: { pushId: string; username: string; browser: string }, token: string) => Promise<void>
 }
 
 /** All pushes of all people, kept in records that any process of this machine may show. */
 export function openPushes(parts: Parts): Pushes {
-  const { config, application, db, records, asked, client, clock, log, audit, alarm } = parts
+  const { config, application, db, records, asked, client, clock, log, audit, alarm, hold } = parts
   const newest = (sessionKey: string) => records.newest(sessionKey)
   const watchers = openWatchers(async key => (await newest(key))?.version ?? 0, log)
-  const follower = openFollower({ records, client, clock, log, audit, alarm, changed: watchers.wake })
+  const follower = openFollower({
+    records,
+    client,
+    clock,
+    log,
+    audit,
+    alarm,
+    hold: ({ id, username, facts }, token) => hold({ pushId: id, username, browser: facts.browser }, token),
+    changed: watchers.wake,
+  })
   /** One start of a person after the other: of ten that come at once, nine find the push of the first. */
   const turns = new Map<string, Promise<unknown>>()
 

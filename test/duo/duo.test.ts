@@ -1,22 +1,22 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { openDuo } from '../../src/duo/duo.ts'
+import { openDuo } from '../../src/duo/open-duo.ts'
 import { freePort, temporaryFolder, until } from '../support/process.ts'
 import { openHouse } from './house.ts'
-import { facts, keys, owner } from './people.ts'
+import { duoConfig, facts, owner, push, unregulated } from './people.ts'
 import { fail, scriptedDuo, silent } from './scripted-duo.ts'
 
 describe('the offer', () => {
   it.each([
-    ['alice', { kind: 'choose', preferred: 'DPALICE1' }],
+    ['alice', { kind: 'choose', preferred: push('DPALICE1') }],
     ['bob', { kind: 'choose', preferred: null }],
     ['carol', { kind: 'allow' }],
     ['dave', { kind: 'deny', reason: 'duo-locked' }],
     ['nobody-in-duo', { kind: 'enroll', portalUrl: null }],
   ])('to %s', async (username, expected) => {
     const duo = await (await openHouse()).open()
-    expect(await duo.offer(username, '192.0.2.1')).toMatchObject(expected)
+    expect(await duo.offer(owner(username), facts())).toMatchObject(expected)
     const started = await duo.start(owner(username), undefined, facts())
     expect(started).toMatchObject(username === 'alice' ? { outcome: 'started' } : { outcome: 'offer', offer: expected })
   })
@@ -24,7 +24,7 @@ describe('the offer', () => {
   it('is trouble while Duo is out of reach, and nothing is sent', async () => {
     const house = await openHouse()
     const duo = await house.open({ port: await freePort() })
-    expect(await duo.offer('alice', undefined)).toMatchObject({ kind: 'unavailable', reason: 'duo-unreachable' })
+    expect(await duo.offer(owner('alice'), facts())).toMatchObject({ kind: 'unavailable', reason: 'duo-unreachable' })
     const started = await duo.start(owner('alice'), undefined, facts())
     expect(started).toMatchObject({ outcome: 'offer', offer: { kind: 'unavailable' } })
     expect(await duo.newest('alice-session')).toBeNull()
@@ -34,30 +34,30 @@ describe('the offer', () => {
 describe('the kept device', () => {
   it('is the only one, once it was used', async () => {
     const duo = await (await openHouse()).open()
-    expect(await duo.keptDevice('alice')).toBeNull()
+    expect(await duo.keptWay('alice')).toBeNull()
     await duo.start(owner('alice'), undefined, facts())
-    expect(await duo.keptDevice('alice')).toEqual({ device: 'DPALICE1', method: 'push' })
+    expect(await duo.keptWay('alice')).toEqual(push('DPALICE1'))
   })
 
   it('is the one that was chosen, next time too', async () => {
     const house = await openHouse()
     const duo = await house.open()
-    expect(await duo.start(owner('bob'), 'DPBOB2', facts())).toMatchObject({ outcome: 'started' })
+    expect(await duo.start(owner('bob'), push('DPBOB2'), facts())).toMatchObject({ outcome: 'started' })
     await duo.cancel('bob-session')
-    expect(await duo.offer('bob', undefined)).toMatchObject({ preferred: 'DPBOB2' })
+    expect(await duo.offer(owner('bob'), facts())).toMatchObject({ preferred: push('DPBOB2') })
     expect(await duo.start(owner('bob'), undefined, facts())).toMatchObject({ push: { device: { id: 'DPBOB2' } } })
   })
 
   it('is forgotten once Duo lists it no more, but not because Duo is down', async () => {
     const house = await openHouse()
     const duo = await house.open()
-    expect(await duo.keepDevice('bob', 'DPBOB2', undefined)).toBe(true)
+    expect(await duo.keepWay(owner('bob'), push('DPBOB2'), facts())).toBe(true)
     house.simulator.setScenario({ kind: 'server-error', path: 'preauth' })
-    expect(await duo.offer('bob', undefined)).toMatchObject({ kind: 'unavailable', reason: 'duo-server-error' })
-    expect(await duo.keptDevice('bob')).toEqual({ device: 'DPBOB2', method: 'push' })
+    expect(await duo.offer(owner('bob'), facts())).toMatchObject({ kind: 'unavailable', reason: 'duo-server-error' })
+    expect(await duo.keptWay('bob')).toEqual(push('DPBOB2'))
     house.simulator.setUsers([{ username: 'bob', devices: [{ id: 'DPNEW', name: 'New', capabilities: ['push'] }] }])
-    expect(await duo.offer('bob', undefined)).toMatchObject({ preferred: 'DPNEW' })
-    expect(await duo.keptDevice('bob')).toBeNull()
+    expect(await duo.offer(owner('bob'), facts())).toMatchObject({ preferred: push('DPNEW') })
+    expect(await duo.keptWay('bob')).toBeNull()
   })
 
   it.each(['DPALICE1', 'auto', 'x'.repeat(10_240), '', 'dpbob1', 'DPBOB1 ', 'a\u0000b', '\ud800', '__proto__'])(
@@ -65,9 +65,9 @@ describe('the kept device', () => {
     async device => {
       const house = await openHouse()
       const duo = await house.open()
-      expect(await duo.keepDevice('bob', device, undefined)).toBe(false)
-      expect(await duo.start(owner('bob'), device, facts())).toEqual({ outcome: 'unknown-device' })
-      expect(await duo.keptDevice('bob')).toBeNull()
+      expect(await duo.keepWay(owner('bob'), push(device), facts())).toBe(false)
+      expect(await duo.start(owner('bob'), push(device), facts())).toEqual({ outcome: 'unknown-device' })
+      expect(await duo.keptWay('bob')).toBeNull()
       expect(house.simulator.pushes()).toEqual([])
     },
   )
@@ -89,7 +89,7 @@ describe('at start', () => {
     expect(duo.events).toMatchObject([{ event: 'duo.misconfigured', reason: 'duo-signature' }])
     expect(duo.lines.join('')).toContain('The secret key does not belong to the integration key')
     expect(duo.simulated).toBeNull()
-    expect(await duo.offer('alice', undefined)).toMatchObject({ kind: 'misconfigured', reason: 'duo-signature' })
+    expect(await duo.offer(owner('alice'), facts())).toMatchObject({ kind: 'misconfigured', reason: 'duo-signature' })
   })
 
   it('row 111: names NODE_TLS_REJECT_UNAUTHORIZED=0', async () => {
@@ -107,15 +107,17 @@ describe('at start', () => {
   ])('refuses a ca_file that is %s', async (_, content) => {
     const file = join(temporaryFolder(), 'ca.pem')
     if (content !== undefined) writeFileSync(file, content)
-    const config = {
-      disable: false,
-      hostname: 'localhost',
-      integration_key: keys.integrationKey,
-      secret_key: keys.secretKey,
-      enable_self_enrollment: false,
-      ca_file: file,
+    const config = duoConfig({ ca_file: file })
+    const parts = {
+      config,
+      application: 'Postern',
+      encryptionKey: 'x'.repeat(20),
+      people: unregulated,
+      storage: {} as never,
+      clock: Date.now,
+      log: silent,
+      audit: () => {},
     }
-    const parts = { config, storage: {} as never, clock: Date.now, log: silent, audit: () => {} }
     await expect(openDuo(parts)).rejects.toThrow(/duo_api\.ca_file/)
   })
 })

@@ -1,9 +1,9 @@
 // A Postern of its own for lease.test.ts: sends a push for alice and follows it, until it is killed.
 import { readFileSync } from 'node:fs'
 import { pino } from 'pino'
-import { openDuo } from '../../src/duo/duo.ts'
+import { openDuo } from '../../src/duo/open-duo.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
-import { facts, keys, owner } from './people.ts'
+import { duoConfig, facts, owner, unregulated } from './people.ts'
 
 const [file = '', port = '', caFile = '', ahead = '0'] = process.argv.slice(2)
 readFileSync(caFile)
@@ -11,14 +11,10 @@ const log = pino({ level: 'silent' })
 const clock = () => Date.now() + Number(ahead)
 const storage = await openStorage({ encryption_key: 'x'.repeat(20), local: { path: file } }, { log })
 const duo = await openDuo({
-  config: {
-    disable: false,
-    hostname: `localhost:${port}`,
-    integration_key: keys.integrationKey,
-    secret_key: keys.secretKey,
-    enable_self_enrollment: false,
-    ca_file: caFile,
-  },
+  config: duoConfig({ hostname: `localhost:${port}`, ca_file: caFile }),
+  application: 'Postern',
+  encryptionKey: 'x'.repeat(20),
+  people: unregulated,
   storage,
   clock,
   log,

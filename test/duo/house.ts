@@ -1,18 +1,30 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
-import { type Duo, openDuo } from '../../src/duo/duo.ts'
+import type { Duo, People } from '../../src/duo/duo.ts'
+import type { Named } from '../../src/duo/names.ts'
+import { openDuo } from '../../src/duo/open-duo.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
+import { whenFree } from '../../src/storage/busy.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import type { AuditEvent } from '../../src/telemetry/audit.ts'
+import { openRegulation } from '../../src/users/regulation.ts'
 import { temporaryFolder } from '../support/process.ts'
-import { keys } from './people.ts'
+import { duoConfig, keys } from './people.ts'
 
 const phone = (id: string, name: string) => ({ id, name, number: '+15550100', capabilities: ['push' as const] })
 
 export interface Opened extends Duo {
-  readonly events: { event: AuditEvent; reason?: string; host?: string; device?: string; detail?: string }[]
+  readonly events: {
+    event: AuditEvent
+    reason?: string
+    host?: string
+    device?: string
+    detail?: string
+    factor?: string
+  }[]
   readonly frauds: string[]
   readonly lines: string[]
   crash(): Promise<void>
@@ -24,7 +36,15 @@ export interface House {
   readonly file: string
   readonly caFile: string
   /** One more Postern over the same file and the same clock. `clock`: one of its own. */
-  open(more?: { port?: number; ca?: string; clock?: () => number; file?: string }): Promise<Opened>
+  open(more?: {
+    port?: number
+    ca?: string
+    clock?: () => number
+    file?: string
+    /** Of `duo_api`. */
+    config?: object
+    everybody?: { username: string; email: string | undefined }[]
+  }): Promise<Opened>
 }
 
 /** A simulator, an SQLite file, and as many Duos over it as a test wants. */
@@ -56,14 +76,10 @@ export async function openHouse({ now = Date.UTC(2026, 10, 24, 13, 0, 0) } = {})
     const ca_file = more.ca === undefined ? caFile : join(folder, `ca-${events.length}-${Math.random()}.pem`)
     if (more.ca !== undefined) writeFileSync(ca_file, more.ca)
     const duo = await openDuo({
-      config: {
-        disable: false,
-        hostname: `localhost:${more.port ?? simulator.apiPort}`,
-        integration_key: keys.integrationKey,
-        secret_key: keys.secretKey,
-        enable_self_enrollment: false,
-        ca_file,
-      },
+      config: duoConfig({ hostname: `localhost:${more.port ?? simulator.apiPort}`, ca_file, ...more.config }),
+      application: 'Postern',
+      encryptionKey: 'x'.repeat(20),
+      people: peopleOver(storage.counters, more.clock ?? clock, more.everybody ?? []),
       storage,
       clock: more.clock ?? clock,
       log,
@@ -96,4 +112,24 @@ export async function openHouse({ now = Date.UTC(2026, 10, 24, 13, 0, 0) } = {})
     return opened as Opened
   }
   return Object.assign(state, { simulator, file, caFile, open })
+}
+
+/** As users/ has them: three wrong passcodes within two minutes bring a ban of five. */
+function peopleOver(counters: DatabaseSync, clock: () => number, everybody: Iterable<Named>): People {
+  const limits = { modes: ['user' as const], max_retries: 3, find_time: 120_000, ban_time: 300_000 }
+  const regulation = openRegulation(counters, limits, clock)
+  return {
+    everybody: () => everybody,
+    bannedUntil: regulation.bannedUntil,
+    async tryPasscode(username) {
+      const begun = await whenFree(() => regulation.beginPasscode(username))
+      if (!('triesLeft' in begun)) return begun
+      return {
+        triesLeft: begun.triesLeft,
+        bannedUntil: begun.bannedUntil,
+        succeeded: () => whenFree(begun.succeeded),
+        givenBack: () => whenFree(begun.givenBack),
+      }
+    },
+  }
 }

@@ -59,9 +59,20 @@ describe(advance, () => {
         [0, sent],
         [5, answer('deny', 'locked_out')],
       ],
-      'denied',
-      ['push.sent', 'push.denied'],
-      ['denied'],
+      'failed',
+      ['push.sent', 'push.failed', 'duo.locked-out'],
+      [],
+    ],
+    [
+      'a lock at Duo after a cancel',
+      [
+        [0, sent],
+        [1, { type: 'cancel' }],
+        [5, answer('deny', 'locked_out')],
+      ],
+      'cancelled',
+      ['push.sent', 'push.cancelled', 'duo.locked-out'],
+      [],
     ],
     [
       'a deny with status allow',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { until } from '../support/process.ts'
 import { type House, type Opened, openHouse } from './house.ts'
-import { facts, owner } from './people.ts'
+import { facts, owner, push } from './people.ts'
 import { ok, scripted } from './scripted-duo.ts'
 
 const alice = owner('alice')
@@ -36,17 +36,19 @@ describe('one push', () => {
     const [onPhone] = house.simulator.pushes()
     expect(onPhone).toMatchObject({ username: 'alice', displayUsername: 'alice Example', ipaddr: '192.0.2.7' })
     expect(onPhone?.pushinfo).toEqual([
+      ['Application', 'Postern'],
       ['Site', 'one.example.com'],
+      ['Page', '/'],
       ['From', '192.0.2.7'],
       ['Browser', 'Firefox on Linux'],
       ['Time', '2026-11-24 13:00 UTC'],
     ])
-    expect(await duo.claim(alice.sessionKey)).toBe(false)
+    expect(await duo.claim(alice.sessionKey)).toBeNull()
     answer(house, 'approve')
     expect(await ending(duo)).toMatchObject({ state: 'allowed', said: 'Success. Logging you in...' })
-    expect(await duo.claim('somebody-else')).toBe(false)
-    expect(await duo.claim(alice.sessionKey)).toBe(true)
-    expect(await duo.claim(alice.sessionKey)).toBe(false)
+    expect(await duo.claim('somebody-else')).toBeNull()
+    expect(await duo.claim(alice.sessionKey)).toMatchObject({ how: 'push' })
+    expect(await duo.claim(alice.sessionKey)).toBeNull()
     expect(await duo.newest(alice.sessionKey)).toMatchObject({ state: 'claimed' })
     expect(kinds(duo)).toEqual(['push.sent', 'push.allowed'])
     expect(duo.events[0]).toMatchObject({ host: 'one.example.com', device: 'Alice’s phone', ip: '192.0.2.7' })
@@ -62,7 +64,7 @@ describe('one push', () => {
     await duo.start(alice, undefined, facts())
     answer(house, how)
     expect(await ending(duo)).toMatchObject({ state })
-    expect(await duo.claim(alice.sessionKey)).toBe(false)
+    expect(await duo.claim(alice.sessionKey)).toBeNull()
     expect(kinds(duo)).toEqual(['push.sent', `push.${state}`])
     expect(duo.frauds).toEqual(how === 'fraud' ? ['alice'] : [])
   })
@@ -92,7 +94,7 @@ describe('one push', () => {
     result = 'allow'
     expect(await ending(duo)).toMatchObject({ state: 'timed-out' })
     await until(() => kinds(duo).includes('push.late-approval'), 'the late approval is told')
-    expect(await duo.claim(alice.sessionKey)).toBe(false)
+    expect(await duo.claim(alice.sessionKey)).toBeNull()
   })
 
   it('row 116: a txid that belongs to another push is tied to no second one', async () => {
@@ -130,7 +132,7 @@ describe('one push a person', () => {
     expect(outcomes.filter(outcome => outcome === 'started')).toHaveLength(1)
     expect(outcomes.filter(outcome => outcome === 'joined')).toHaveLength(9)
     expect(new Set(starts.map(start => 'push' in start && start.push.id)).size).toBe(1)
-    expect(await duo.start(alice, 'DPALICE1', facts())).toMatchObject({ outcome: 'joined' })
+    expect(await duo.start(alice, push('DPALICE1'), facts())).toMatchObject({ outcome: 'joined' })
     expect(house.simulator.pushes()).toHaveLength(1)
   })
 
@@ -175,7 +177,7 @@ describe('one push a person', () => {
     }
     answer(house, 'approve')
     expect(await ending(here)).toMatchObject({ state: 'allowed' })
-    expect(await here.claim('thief')).toBe(false)
+    expect(await here.claim('thief')).toBeNull()
     expect(house.simulator.pushes()).toHaveLength(1)
   })
 
@@ -187,7 +189,7 @@ describe('one push a person', () => {
     expect(await duo.newest(alice.sessionKey)).toMatchObject({ state: 'cancelled' })
     answer(house, 'approve')
     await until(() => kinds(duo).includes('push.late-approval'), 'the late approval is told')
-    expect(await duo.claim(alice.sessionKey)).toBe(false)
+    expect(await duo.claim(alice.sessionKey)).toBeNull()
     expect(kinds(duo)).toEqual(['push.sent', 'push.cancelled', 'push.late-approval'])
   })
 
@@ -198,26 +200,30 @@ describe('one push a person', () => {
     await duo.cancel(alice.sessionKey)
     answer(house, 'fraud')
     await until(() => duo.frauds.length > 0, 'the fraud is told')
-    expect(await duo.start(alice, undefined, facts())).toEqual({ outcome: 'paused', until: house.now + 3_600_000 })
+    expect(await duo.start(alice, undefined, facts())).toEqual({
+      outcome: 'paused',
+      until: house.now + 3_600_000,
+      why: 'fraud',
+    })
   })
 
   it('row 121: another device ends the first push: only the newest counts', async () => {
     const house = await openHouse()
     const duo = await house.open()
     const bob = owner('bob')
-    await duo.start(bob, 'DPBOB1', facts())
-    expect(await duo.start(bob, 'DPBOB2', facts())).toMatchObject({
+    await duo.start(bob, push('DPBOB1'), facts())
+    expect(await duo.start(bob, push('DPBOB2'), facts())).toMatchObject({
       outcome: 'started',
       push: { device: { id: 'DPBOB2' } },
     })
     expect(house.simulator.pushes()).toHaveLength(2)
     answer(house, 'approve', 0)
     await until(() => kinds(duo).includes('push.late-approval'), 'the first approval is told')
-    expect(await duo.claim(bob.sessionKey)).toBe(false)
+    expect(await duo.claim(bob.sessionKey)).toBeNull()
     expect(await duo.newest(bob.sessionKey)).toMatchObject({ state: 'waiting', device: { id: 'DPBOB2' } })
     answer(house, 'approve', 1)
     await ending(duo, bob.sessionKey)
-    expect(await duo.claim(bob.sessionKey)).toBe(true)
+    expect(await duo.claim(bob.sessionKey)).toMatchObject({ how: 'push' })
   })
 
   it('cannot be cancelled again and again to make a phone ring: three that still ring are the limit', async () => {
@@ -227,7 +233,11 @@ describe('one push a person', () => {
       expect(await duo.start(alice, undefined, facts())).toMatchObject({ outcome: 'started' })
       await duo.cancel(alice.sessionKey)
     }
-    expect(await duo.start(alice, undefined, facts())).toEqual({ outcome: 'paused', until: house.now + 70_000 })
+    expect(await duo.start(alice, undefined, facts())).toEqual({
+      outcome: 'paused',
+      until: house.now + 70_000,
+      why: 'denied',
+    })
     expect(house.simulator.pushes()).toHaveLength(3)
   })
 
@@ -238,7 +248,7 @@ describe('one push a person', () => {
     const id = 'push' in started ? started.push.id : ''
     for (const guess of [id, 'alice', '', `${alice.sessionKey} `, '%', alice.sessionKey.toUpperCase()]) {
       expect(await duo.newest(guess)).toBeNull()
-      expect(await duo.claim(guess)).toBe(false)
+      expect(await duo.claim(guess)).toBeNull()
       await duo.cancel(guess)
     }
     expect(await duo.newest(alice.sessionKey)).toMatchObject({ state: 'waiting' })
@@ -251,7 +261,7 @@ describe('one push a person', () => {
     answer(house, 'approve')
     await until(async () => (await both[1]?.newest(alice.sessionKey))?.state === 'allowed', 'it is allowed')
     const claims = await Promise.all(Array.from({ length: 20 }, (_, index) => both[index % 2]?.claim(alice.sessionKey)))
-    expect(claims.filter(claim => claim === true)).toHaveLength(1)
+    expect(claims.filter(claim => claim?.how === 'push')).toHaveLength(1)
     expect(both.flatMap(duo => kinds(duo as Opened))).toEqual(['push.sent', 'push.allowed'])
   })
 
@@ -261,9 +271,9 @@ describe('one push a person', () => {
     await duo.start(alice, undefined, facts())
     answer(house, 'approve')
     await ending(duo)
-    expect(await duo.claim(alice.sessionKey)).toBe(true)
+    expect(await duo.claim(alice.sessionKey)).toMatchObject({ how: 'push' })
     expect(await duo.start(alice, undefined, facts())).toMatchObject({ outcome: 'started' })
-    expect(await duo.claim(alice.sessionKey)).toBe(false)
+    expect(await duo.claim(alice.sessionKey)).toBeNull()
   })
 
   it('row 126: a session that ended while it rang gets nothing, and its approval is of no use to the next one', async () => {
@@ -273,8 +283,8 @@ describe('one push a person', () => {
     answer(house, 'approve')
     await ending(duo)
     await duo.cancel(alice.sessionKey)
-    expect(await duo.claim(alice.sessionKey)).toBe(false)
-    expect(await duo.claim('the-next-session')).toBe(false)
+    expect(await duo.claim(alice.sessionKey)).toBeNull()
+    expect(await duo.claim('the-next-session')).toBeNull()
     expect(kinds(duo)).toEqual(['push.sent', 'push.allowed', 'push.cancelled'])
   })
 })
@@ -289,7 +299,11 @@ describe('the guard', () => {
       await ending(duo)
       await duo.close()
       duo = await house.open()
-      expect(await duo.start(alice, undefined, facts())).toEqual({ outcome: 'paused', until: house.now + pause })
+      expect(await duo.start(alice, undefined, facts())).toEqual({
+        outcome: 'paused',
+        until: house.now + pause,
+        why: 'denied',
+      })
       house.now += pause
     }
     expect(await duo.start(alice, undefined, facts())).toMatchObject({ outcome: 'started' })
