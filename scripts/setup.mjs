@@ -188,7 +188,7 @@ const policyFile = '/usr/sbin/policy-rc.d'
 const policy =
   '#!/bin/sh\n# Put here by the set-up of postern while it installs packages; it may be removed.\nexit 101\n'
 
-/** Debian starts nginx and caddy when it installs them, and they would take ports. This policy keeps them from it. */
+/** Debian starts nginx, caddy and haproxy when it installs them, and they would take ports. This policy keeps them from it. */
 async function withoutStartingServices(asRoot, work) {
   const shell = script =>
     run([...asRoot, 'sh'][0], [...asRoot, 'sh', '-c', script].slice(1), { quiet: true, env: { policy } })
@@ -205,7 +205,8 @@ async function withoutStartingServices(asRoot, work) {
   }
 }
 
-const servicesHere = () => ['nginx', 'caddy'].filter(name => existsSync(`/lib/systemd/system/${name}.service`))
+const servicesHere = () =>
+  ['nginx', 'caddy', 'haproxy'].filter(name => existsSync(`/lib/systemd/system/${name}.service`))
 
 async function installPython(packages) {
   if (packages.length === 0) return { reason: '', reached: true }

@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto'
 import { createServer } from 'node:http'
-import { type Answer, exchange } from '../gate/house.ts'
+import { connect, createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { type Setup, setUp } from '../support/postern.ts'
 import { freePort, node, type Running, start } from '../support/process.ts'
-import { type ProxyKind, startProxy } from '../support/proxies.ts'
+import { type ProxyKind, proxyKinds, startProxy } from '../support/proxies.ts'
+import { type Answer, dial, field, type Wire } from './wire.ts'
 
 type Cleanup = (end: () => void | Promise<void>) => void
 
@@ -14,17 +16,29 @@ export interface Received {
   readonly bytes: number
 }
 
-export interface House {
-  readonly port: number
-  /** Where Postern listens. */
-  readonly setup: Setup
-  readonly received: Received[]
-  readonly cookies: { readonly alice: string; readonly bob: string }
-  readonly postern: Running
-  ask(host: string, options?: Request): Promise<Answer>
+/** A question that reached the gate, as it came over the wire. */
+export interface Question {
+  readonly method: string
+  readonly path: string
+  readonly headers: readonly (readonly [name: string, value: string])[]
 }
 
-interface Request {
+/** One proxy with the files of deploy/, and an application of its own that remembers what it got. */
+export interface Behind {
+  readonly kind: ProxyKind
+  readonly received: Received[]
+  /** What was asked of the gate since `forget`. A body would stand there as a question that makes no sense. */
+  questions(): Question[]
+  /** How many connections to the gate were used since `forget`. */
+  gateConnections(): number
+  forget(): void
+  /** A connection to it. */
+  dial(): Wire
+  /** One request on a connection of its own. */
+  ask(name: string, request?: Request): Promise<Answer>
+}
+
+export interface Request {
   readonly target?: string
   readonly method?: string
   readonly cookie?: string
@@ -34,9 +48,109 @@ interface Request {
   readonly host?: string
 }
 
-/** A proxy with the files of deploy/, Postern behind it, and an application that remembers what it got. */
-export async function openHouse(kind: ProxyKind, cleanup: Cleanup): Promise<House> {
+export interface House {
+  /** The port of every proxy: each has an address of loopback to itself. */
+  readonly port: number
+  readonly setup: Setup
+  readonly cookies: Cookies
+  readonly postern: Running
+  behind(kind: ProxyKind): Behind
+}
+
+interface Cookies {
+  readonly alice: string
+  readonly bob: string
+}
+
+/** Postern, and every kind of proxy before it. alice has given a password, bob a second factor too. */
+export async function openHouse(cleanup: Cleanup): Promise<House> {
+  const port = await freePort()
+  const setup = await setUp({ publicPort: port, users: ['alice', 'bob'] }, cleanup)
+  const [{ postern, cookies }, ...opened] = await Promise.all([
+    servePostern(setup, cleanup),
+    ...proxyKinds.map((kind, index) => openBehind(kind, `127.0.1.${index + 1}`, setup, cleanup)),
+  ])
+  return {
+    port,
+    setup,
+    cookies,
+    postern,
+    behind(kind) {
+      const found = opened.find(one => one.kind === kind)
+      if (found === undefined) throw new Error(`no ${kind}`)
+      return found
+    },
+  }
+}
+
+/** The built server in a process of its own, with sessions for two people. */
+export async function servePostern(setup: Setup, cleanup: Cleanup): Promise<{ postern: Running; cookies: Cookies }> {
+  const postern = start(node, [`${import.meta.dirname}/postern-process.ts`, setup.configFile], { cleanup })
+  const [, cookies = ''] = await postern.line(/^cookies (.*)$/m)
+  return { postern, cookies: JSON.parse(cookies) }
+}
+
+async function openBehind(
+  kind: ProxyKind,
+  address: string,
+  { publicPort: port, port: posternPort }: Setup,
+  cleanup: Cleanup,
+): Promise<Behind> {
   const received: Received[] = []
+  const appPort = await openApp(received, cleanup)
+  const gate = await openRelay(posternPort, cleanup)
+  await startProxy(kind, { publicPort: port, address, posternPort: gate.port, appPort }, cleanup)
+  const dialled = () => dial({ address, port })
+  return {
+    kind,
+    received,
+    questions: () =>
+      [...gate.streams.values()]
+        .flatMap(stream => stream.split('\r\n\r\n'))
+        .filter(text => text !== '')
+        .map(questionOf),
+    gateConnections: () => gate.streams.size,
+    forget() {
+      received.length = 0
+      gate.streams.clear()
+    },
+    dial: dialled,
+    async ask(name, request = {}) {
+      const wire = dialled()
+      const lines = request.lines ?? []
+      const close = lines.some(line => /^connection:/i.test(line)) ? [] : ['Connection: close']
+      wire.send(bytesOf(`${name}.postern.localhost:${port}`, { ...request, lines: [...close, ...lines] }))
+      const answer = await wire.answer(request.method)
+      wire.close()
+      if (answer === undefined) throw new Error(`${kind} closed the connection without an answer`)
+      return answer
+    },
+  }
+}
+
+/** A request as a browser writes it; `Connection: close` is up to the caller. */
+export function bytesOf(hostName: string, request: Request = {}): string {
+  const { target = '/', method = 'GET', cookie, lines = [], body, accept = 'text/html' } = request
+  return [
+    `${method} ${target} HTTP/1.1`,
+    `Host: ${request.host ?? hostName}`,
+    ...(accept === '' ? [] : [`Accept: ${accept}`]),
+    ...(cookie === undefined ? [] : [`Cookie: ${cookie}`]),
+    ...lines,
+    ...(body === undefined ? [] : [`Content-Length: ${body.length}`]),
+    '',
+    body ?? '',
+  ].join('\r\n')
+}
+
+function questionOf(text: string): Question {
+  const [first = '', ...fields] = text.split('\r\n')
+  const [method = '', path = ''] = first.split(' ')
+  return { method, path, headers: fields.map(field) }
+}
+
+/** Answers everything with *the app*; `/status/404` with that status. A socket gets its bytes back. */
+async function openApp(received: Received[], cleanup: Cleanup): Promise<number> {
   const app = createServer((request, response) => {
     let bytes = 0
     request.on('data', chunk => {
@@ -49,41 +163,44 @@ export async function openHouse(kind: ProxyKind, cleanup: Cleanup): Promise<Hous
       response.writeHead(status, { 'content-length': 7, 'set-cookie': 'of-the-app=1' }).end('the app')
     })
   })
-  await new Promise<void>(resolve => app.listen(0, '127.0.0.1', resolve))
+  app.on('upgrade', ({ method = '', url = '', rawHeaders, headers }, socket) => {
+    received.push({ method, url, rawHeaders, bytes: 0 })
+    // RFC 6455, section 4.2.2: HAProxy looks whether it is right.
+    const accept = createHash('sha1').update(`${headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nUpgrade: ${headers.upgrade}\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept.digest('base64')}\r\n\r\n`,
+    )
+    socket.pipe(socket)
+    socket.on('error', () => socket.destroy())
+    cleanup(() => void socket.destroy())
+  })
   cleanup(() => {
     app.closeAllConnections()
     app.close()
   })
-  const address = app.address()
-  if (address === null || typeof address === 'string') throw new Error('no port')
+  return listen(app)
+}
 
-  const port = await freePort()
-  const setup = await setUp({ publicPort: port, users: ['alice', 'bob'] }, cleanup)
-  const postern = start(node, [`${import.meta.dirname}/postern-process.ts`, setup.configFile], { cleanup })
-  const [, cookies = ''] = await postern.line(/^cookies (.*)$/m)
-  await startProxy(kind, { publicPort: port, posternPort: setup.port, appPort: address.port }, cleanup)
-  return {
-    port,
-    setup,
-    received,
-    cookies: JSON.parse(cookies),
-    postern,
-    ask: (name, { target = '/', method = 'GET', cookie, lines = [], body, accept = 'text/html', host } = {}) =>
-      exchange(
-        { port },
-        [
-          `${method} ${target} HTTP/1.1`,
-          `Host: ${host ?? `${name}.postern.localhost:${port}`}`,
-          ...(accept === '' ? [] : [`Accept: ${accept}`]),
-          ...(cookie === undefined ? [] : [`Cookie: ${cookie}`]),
-          ...lines,
-          ...(body === undefined ? [] : [`Content-Length: ${body.length}`]),
-          ...(lines.some(line => /^connection:/i.test(line)) ? [] : ['Connection: close']),
-          '',
-          body ?? '',
-        ].join('\r\n'),
-      ),
-  }
+/** Passes connections on to the gate, and keeps what each of them says. */
+async function openRelay(to: number, cleanup: Cleanup): Promise<{ port: number; streams: Map<Socket, string> }> {
+  const streams = new Map<Socket, string>()
+  const relay = createTcpServer(from => {
+    const gate = connect(to, '127.0.0.1')
+    from.on('data', chunk => streams.set(from, (streams.get(from) ?? '') + chunk.toString('latin1')))
+    from.pipe(gate).pipe(from)
+    from.on('error', () => gate.destroy()).on('close', () => gate.destroy())
+    // Reset, as a machine does where nobody listens.
+    gate.on('error', () => from.resetAndDestroy())
+  })
+  cleanup(() => void relay.close())
+  return { port: await listen(relay), streams }
+}
+
+async function listen(server: Server): Promise<number> {
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
 }
 
 /** What an application reads that folds names, as CGI and WSGI do: every character but letters and digits is `_`. */

