@@ -5,6 +5,7 @@ import { api } from './api/api.ts'
 import { type Clock, SECOND } from './clock.ts'
 import type { Config } from './config/schema.ts'
 import { openDuo } from './duo/open-duo.ts'
+import { openAssertions } from './gate/assertion.ts'
 import { routedUrl } from './gate/endpoint.ts'
 import { gate } from './gate/gate.ts'
 import { trustedProxies } from './http/client-address.ts'
@@ -112,6 +113,8 @@ async function furnish(
 
   const pages = createGatePages({ config, clock, simulated: () => login.simulated })
   const endpoints = config.server.endpoints.authz
+  const assertion = config.server.identity_assertion
+  const assertions = assertion && (await openAssertions(config.session.secret, assertion.lifespan))
   await app.register(gate, {
     sessions,
     users,
@@ -122,6 +125,7 @@ async function furnish(
     log,
     audit,
     deny,
+    assertions,
     endpoints,
     pages,
     metrics,

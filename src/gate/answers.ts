@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import type { Decision } from '../access/access.ts'
+import type { Clock } from '../clock.ts'
 import type { CookieDomain } from '../config/schema.ts'
 import { clientOf, type TrustedProxies } from '../http/client-address.ts'
 import { cookieWithout } from '../http/cookies.ts'
@@ -8,6 +9,7 @@ import type { Audit } from '../telemetry/audit.ts'
 import type { Deny } from '../telemetry/denials.ts'
 import type { Occasional } from '../telemetry/occasional.ts'
 import type { Person } from '../users/users.ts'
+import type { Assertions } from './assertion.ts'
 import { commonHeaders } from './common-headers.ts'
 import type { Asked } from './dialect.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -50,6 +52,8 @@ interface Parts {
   readonly occasionally: Occasional
   readonly pages: GatePages
   readonly deny: Deny
+  readonly assertions: Assertions | undefined
+  readonly clock: Clock
   pagePolicyOf(domain: CookieDomain): string | undefined
   counterOf(endpoint: string, status: number): () => void
 }
@@ -57,7 +61,18 @@ interface Parts {
 const NOTHING = "default-src 'none'"
 
 /** How the gate says what it decided. One function for each answer; each ends the request. */
-export function answersOf({ proxies, log, audit, occasionally, pages, deny, pagePolicyOf, counterOf }: Parts) {
+export function answersOf({
+  proxies,
+  log,
+  audit,
+  occasionally,
+  pages,
+  deny,
+  assertions,
+  clock,
+  pagePolicyOf,
+  counterOf,
+}: Parts) {
   const identities = new WeakMap<Person, Identity | 'not-exact'>()
   const counters = new Map<Endpoint, Map<number, () => void>>()
 
@@ -78,7 +93,15 @@ export function answersOf({ proxies, log, audit, occasionally, pages, deny, page
     const identity = person === undefined ? nobody : identityFor(person)
     if (identity === 'not-exact')
       return forbid(question, person, { ...decision, why: 'the name cannot be written into a header' })
-    const { reply, request, domain, asked, endpoint } = question
+    if (assertions === undefined) return yes(question, identity.headers)
+    const { domain, asked } = question
+    const signed = person === undefined ? '' : assertions.about({ person, identity }, domain, asked.url.host, clock())
+    return typeof signed === 'string'
+      ? yes(question, [...identity.headers, 'remote-assertion', signed])
+      : signed.then(token => yes(question, [...identity.headers, 'remote-assertion', token]))
+  }
+
+  function yes({ reply, request, domain, asked, endpoint }: Question, headers: readonly string[]): unknown {
     // For the proxy to pass on in place of the visitor's: an application that logs its cookies must not hold sessions.
     // Empty rather than absent, which Caddy 2.6 would pass on as the name of its variable.
     const cookie = cookieWithout(request.raw.rawHeaders, domain.name)
@@ -88,7 +111,7 @@ export function answersOf({ proxies, log, audit, occasionally, pages, deny, page
     // Node, which writes headers and body in one piece, sends the bytes of UTF-8 as they are.
     reply.hijack()
     reply.raw
-      .writeHead(200, [...identity.headers, 'cookie', cookie, 'content-length', text === '' ? '0' : '6'])
+      .writeHead(200, [...headers, 'cookie', cookie, 'content-length', text === '' ? '0' : '6'])
       .end(text, 'latin1')
     return reply
   }

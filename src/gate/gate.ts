@@ -16,6 +16,7 @@ import { occasional } from '../telemetry/occasional.ts'
 import { newReference } from '../telemetry/reference.ts'
 import type { Person, Users } from '../users/users.ts'
 import { answersOf, type Question } from './answers.ts'
+import type { Assertions } from './assertion.ts'
 import { type BasicAnswer, basicChecks } from './basic.ts'
 import { type Endpoint, endpointsOf } from './endpoint.ts'
 import { type GatePages, plainPages } from './pages.ts'
@@ -38,6 +39,8 @@ export interface GateOptions {
   readonly pages?: GatePages
   /** Shared with the portal, so that both name one refusal by one reference. */
   readonly deny?: Deny
+  /** Present: every 200 carries Remote-Assertion, and /jwks.json the keys. */
+  readonly assertions?: Assertions | undefined
   readonly metrics?: Pick<Metrics, 'gateAnswers'>
 }
 
@@ -59,6 +62,8 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
     occasionally,
     pages: options.pages ?? plainPages,
     deny: options.deny ?? denials(audit, clock),
+    assertions: options.assertions,
+    clock,
     pagePolicyOf: domain => portals.get(domain)?.pagePolicy,
     counterOf: (endpoint, status) => options.metrics?.gateAnswers(endpoint, status) ?? (() => undefined),
   })
@@ -70,6 +75,17 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
   // WebDAV's and others: a visitor's own method where the dialect asks by it, and 405 elsewhere. CONNECT never comes here: Node ends it.
   for (const method of METHODS) if (!known.has(method) && method !== 'CONNECT') scope.addHttpMethod(method)
   for (const endpoint of endpointsOf(options.endpoints ?? {})) mount(endpoint)
+  const { assertions } = options
+  if (assertions !== undefined)
+    scope.get('/jwks.json', (_request, reply) =>
+      reply
+        .headers({
+          'content-type': 'application/jwk-set+json',
+          'cache-control': 'public, max-age=300',
+          'x-content-type-options': 'nosniff',
+        })
+        .send(JSON.stringify(assertions.keys)),
+    )
   done()
 
   function mount(endpoint: Endpoint): void {

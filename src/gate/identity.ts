@@ -8,11 +8,17 @@ export interface Identity {
    * a value is one byte of UTF-8, which is how Node takes bytes.
    */
   readonly headers: readonly string[]
+  /** The same as text, for who reads no headers. */
+  readonly claims: { readonly groups: readonly string[]; readonly name: string; readonly email: string }
   /** Groups that were left out: they can't be written into the header, or it would be longer than proxies take. */
   readonly groupsLeftOut: number
 }
 
-export const nobody: Identity = { headers: headersOf('', '', '', ''), groupsLeftOut: 0 }
+export const nobody: Identity = {
+  headers: headersOf('', '', '', ''),
+  claims: { groups: [], name: '', email: '' },
+  groupsLeftOut: 0,
+}
 
 const NAME_BYTES_AT_MOST = 512
 // nginx takes a whole response header of 4 or 8 KB unless it is told otherwise; deploy/nginx tells it 32.
@@ -33,9 +39,11 @@ export function identityOf(person: Person): Identity | undefined {
     groups.push(group)
   }
   const mail = person.emails[0] ?? ''
+  const email = isExact(mail) ? mail : ''
   const name = cut(person.displayName.toWellFormed().replace(controls, ''))
   return {
-    headers: headersOf(person.username, groups.join(','), name, isExact(mail) ? mail : ''),
+    headers: headersOf(person.username, groups.join(','), name, email),
+    claims: { groups, name, email },
     groupsLeftOut: person.groups.length - groups.length,
   }
 }
