@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { duoClient, type ImmediateRequest, type RingingRequest } from '../../src/duo/client.ts'
 import { freePort } from '../support/process.ts'
 import { aPush, certificate, clientOf, fail, keys, ok, type Script, scriptedDuo, silent } from './scripted-duo.ts'
@@ -200,20 +200,14 @@ describe('row 109', () => {
 })
 
 describe('row 110', () => {
-  const towards = (hostname: string) =>
-    clientOf(
-      { port: 0, asked: [], connections: () => 0, open: () => 0, certificate: { ca: '', cert: '', key: '' } },
-      {
-        config: { ...keys, hostname },
-        rootCertificates: undefined,
-      },
-    )
+  const towards = (hostname: string) => {
+    const client = duoClient({ config: { ...keys, hostname }, clock: Date.now, log: silent })
+    onTestFinished(() => client.close())
+    return client
+  }
 
   it('row 110: a name of Duo’s that leads to this machine, where nobody listens, is an outage that says where it led', async () => {
-    const port = await freePort()
-    const client = duoClient({ config: { ...keys, hostname: `localhost:${port}` }, clock: Date.now, log: silent })
-    const answer = await client.preauth({ username: 'alice' })
-    await client.close()
+    const answer = await towards(`localhost:${await freePort()}`).preauth({ username: 'alice' })
     expect(answer).toMatchObject({
       ok: false,
       failure: { kind: 'unavailable', reason: 'duo-unreachable', sent: false },
