@@ -83,7 +83,11 @@ const decodeAgain: Step = path =>
 
 const cut: Step = path => {
   const ends = [path.indexOf('?'), path.indexOf('#')].filter(end => end !== -1)
-  return [[path, ''], ...ends.map((end): Variant => [path.slice(0, end), `ending before the encoded ${path[end]}`])]
+  if (ends.length === 0) return [[path, '']]
+  // To an expression, a ? that is data looks like the beginning of the query: once more in a form that does not.
+  const data = path.replaceAll('?', '%3F').replaceAll('#', '%23')
+  const cuts = ends.map((end): Variant => [path.slice(0, end), `ending before the encoded ${path[end]}`])
+  return [[path, ''], [data, 'with the encoded ? and # as data'], ...cuts]
 }
 
 const backslashes: Step = path =>

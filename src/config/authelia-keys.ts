@@ -11,11 +11,6 @@ interface Foreign {
 
 const ignored = (message: string): Foreign => ({ severity: 'warning', message: `Ignored: ${message}` })
 const refused = (message: string): Foreign => ({ severity: 'error', message })
-const criterion = (what: string) =>
-  refused(
-    `This version cannot judge by ${what}, and without it the rule would decide about more than it says. Write the rule with domain and policy alone, as strict as its strictest part.`,
-  )
-
 const noDirectory = 'This version reads users from authentication_backend.file only.'
 const plainHttp = 'Postern speaks plain HTTP to the proxy beside it. Take this out, and let the proxy end TLS.'
 
@@ -37,8 +32,7 @@ const foreignKeys: Record<string, Foreign> = {
   password_policy: ignored('Postern sets no passwords.'),
   privacy_policy: ignored('the portal has no privacy policy yet; portal.links can link to it.'),
   certificates_directory: ignored('Duo’s certificates are checked against Duo’s own roots, or duo_api.ca_file.'),
-  definitions: ignored('nothing refers to it: rules by network or attribute are not built yet.'),
-  'access_control.networks': ignored('nothing refers to it: rules by network are not built yet.'),
+  'definitions.user_attributes': ignored('nothing refers to it.'),
   'server.asset_path': ignored('the portal’s look is set by portal.name and portal.accent.'),
   'server.headers': ignored('the portal has its own Content-Security-Policy, which is stricter.'),
   'server.buffers': ignored('Postern has limits of its own.'),
@@ -68,12 +62,6 @@ const foreignKeys: Record<string, Foreign> = {
   'storage.postgres': refused(
     'This version keeps its records in the file of storage.local. PostgreSQL is not built yet.',
   ),
-  'access_control.rules[].domain_regex': criterion('domain_regex'),
-  'access_control.rules[].subject': criterion('user or group'),
-  'access_control.rules[].networks': criterion('network'),
-  'access_control.rules[].methods': criterion('method'),
-  'access_control.rules[].resources': criterion('path'),
-  'access_control.rules[].query': criterion('query'),
 }
 
 /** The same for an environment variable, by its name without the prefix: `SESSION_REDIS_PASSWORD`. */

@@ -3,6 +3,7 @@ import { RE2JS } from 're2js'
 import { z } from 'zod'
 import { DAY, type Milliseconds } from '../clock.ts'
 import { parseDuration } from './duration.ts'
+import { looksSecret, printable } from './problem.ts'
 
 // Building stones of the schema: each takes one notation of the file and gives plain data. `expected` is what an error and the documentation say.
 
@@ -25,6 +26,13 @@ export const duration = z
 
 export const oneOrMany = <T extends z.ZodType>(item: T) =>
   z.union([item, z.array(item).min(1)]).transform(value => (Array.isArray(value) ? value : [value]))
+
+/** A list of things or of lists of them; a thing alone is a list of one. */
+export const listOfLists = <T extends z.ZodType>(item: T) =>
+  z
+    .array(z.union([item, z.array(item).min(1)]))
+    .min(1)
+    .transform(list => list.map(one => (Array.isArray(one) ? one : [one])))
 
 /** `tcp://[host]:port/`, or `unix:///path`. */
 export type ListenAddress = { kind: 'tcp'; host: string; port: number } | { kind: 'unix'; path: string }
@@ -105,7 +113,7 @@ export function isNetwork(text: string): boolean {
 
 export const network = z.string().refine(isNetwork).meta({ expected: networkWords })
 
-/** In a rule: a name of `definitions.network` too. Whether there is such a one is told by checks/access-rules.ts. */
+/** In a rule: a name of `definitions.network` too. Whether there is such a one is told by checks/rule-criteria.ts. */
 export const networkOrName = z
   .string()
   .min(1)
@@ -137,6 +145,7 @@ function subjectFault(text: string): string | undefined {
 }
 
 const PATTERN_CHARACTERS_AT_MOST = 1000
+const PATTERN_STEPS_AT_MOST = 1500
 const patternWords = 'a regular expression in the syntax of RE2'
 
 /** RE2 takes linear time, but in the length of the expression too, and a counted repetition multiplies it: both are bounded. */
@@ -154,11 +163,18 @@ export function patternFault(text: string): string | undefined {
   if (text.length > PATTERN_CHARACTERS_AT_MOST)
     return `${patternWords}, of at most ${PATTERN_CHARACTERS_AT_MOST} characters`
   try {
-    RE2JS.compile(text)
-    return undefined
+    return RE2JS.compile(text).programSize() > PATTERN_STEPS_AT_MOST
+      ? `${patternWords}, with fewer repetitions: this one is the length of ${PATTERN_STEPS_AT_MOST} characters and more when they are written out`
+      : undefined
   } catch (error) {
-    return `${patternWords} (${error instanceof Error ? error.message : String(error)})`
+    // Its text quotes the expression.
+    return `${patternWords} (${error instanceof Error && !looksSecret(text) ? printable(error.message) : 'it has an error'})`
   }
+}
+
+/** Names of the groups of an expression; none where it is no expression. */
+export function namedGroups(text: string): string[] {
+  return patternFault(text) === undefined ? Object.keys(RE2JS.compile(text).namedGroups()) : []
 }
 
 const cookieNameWords = 'a cookie name: letters, digits, - and _, at most 64 characters, not beginning with __Host-'

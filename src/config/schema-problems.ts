@@ -89,16 +89,16 @@ function mend(value: unknown, issue: Issue, expected: string, words: readonly st
 function unknownKey(schema: z.ZodType, document: ParsedDocument, path: readonly PropertyKey[]): Problem {
   const name = String(path.at(-1))
   const here = keysAt(schema, path.slice(0, -1))
-  const elsewhere = knownKeys(schema)
-    .map(({ key }) => key)
-    .flatMap(key => ancestors(key).filter(one => lastName(one) === name))
+  const elsewhere = [
+    ...new Set(knownKeys(schema).flatMap(({ key }) => ancestors(key).filter(one => lastName(one) === name))),
+  ]
   const near = nearest(name, here)
   const colon = here.find(key => name.startsWith(`${key}:`) || name.startsWith(`${key}=`))
   const hint =
     colon !== undefined
       ? `Write “${colon}: ” with a colon and a space.`
       : elsewhere.length > 0 && elsewhere.length <= 3
-        ? `It belongs elsewhere: ${[...new Set(elsewhere)].join(', ')}.`
+        ? `It belongs elsewhere: ${elsewhere.join(', ')}.`
         : near !== undefined
           ? `Did you mean ${near}?`
           : `Known here: ${here.join(', ')}.`

@@ -6,6 +6,7 @@ import {
   cookieName,
   duration,
   filePath,
+  listOfLists,
   method,
   metricsAddress,
   name,
@@ -101,7 +102,7 @@ export interface CookieDomain {
 
 export const queryOperators = ['present', 'absent', 'equal', 'not equal', 'pattern', 'not pattern'] as const
 
-/** Which of operator and value go together is told by checks/access-rules.ts. */
+/** Which of operator and value go together is told by checks/rule-criteria.ts. */
 const queryCondition = z.strictObject({
   operator: z.enum(queryOperators).optional(),
   key: name,
@@ -119,7 +120,8 @@ const rule = z.strictObject({
   domain_regex: oneOrMany(pattern).meta({ expected: 'a regular expression, or a list of them' }).optional(),
   policy: z.enum(policies),
   /** One of these, each of which wants all of its own. */
-  subject: oneOrMany(oneOrMany(subject))
+  subject: z
+    .union([subject.transform(one => [[one]]), listOfLists(subject)])
     .meta({ expected: 'user:NAME or group:NAME, or a list of them or of lists of them' })
     .optional(),
   networks: oneOrMany(networkOrName)
@@ -128,7 +130,7 @@ const rule = z.strictObject({
   methods: oneOrMany(method).meta({ expected: 'a method such as GET, or a list of them' }).optional(),
   resources: oneOrMany(pattern).meta({ expected: 'a regular expression, or a list of them' }).optional(),
   /** One of these, each of which wants all of its own. */
-  query: oneOrMany(oneOrMany(queryCondition)).optional(),
+  query: listOfLists(queryCondition).optional(),
   /** Of the proof that the policy wants. */
   max_age: duration.optional(),
   factors: oneOrMany(z.enum(factors)).meta({ expected: 'duo' }).optional(),
@@ -146,9 +148,7 @@ export const configSchema = z.strictObject({
       /** What proxies ask, by its name below /api/authz/; the built-in ones may be given anew. */
       endpoints: z.strictObject({ authz: authzEndpoints.default({}) }).prefault({}),
       /** Present: every 200 of the gate carries a signed Remote-Assertion. */
-      identity_assertion: z
-        .strictObject({ lifespan: assertionLifespan.default(30 * SECOND) })
-        .optional(),
+      identity_assertion: z.strictObject({ lifespan: assertionLifespan.default(30 * SECOND) }).optional(),
     })
     .prefault({}),
   log: z

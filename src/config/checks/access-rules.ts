@@ -1,55 +1,63 @@
 import { isIP } from 'node:net'
-import { type Policy, policies } from '../schema.ts'
+import type { Policy } from '../schema.ts'
 import { described } from '../schema-problems.ts'
 import { COOKIES, isWithin } from './cookie-domains.ts'
 import type { Report } from './report.ts'
+import { checkCriteria, checkNetworkNames, policyOf, RULES, textsAt } from './rule-criteria.ts'
 
-const RULES = ['access_control', 'rules'] as const
 const DEFAULT = ['access_control', 'default_policy'] as const
 
 interface Pattern {
   readonly rule: number
   readonly path: PropertyKey[]
-  /** Lower case: `one.example.com`, `*.example.com`. */
+  /** Lower case: `one.example.com`, `*.example.com`, `{user}.example.com`. */
   readonly domain: string
   readonly policy: Policy
+  /** What narrows the rule besides the domain; empty: nothing does. */
+  readonly criteria: string
+  /** What it wants besides the policy. */
+  readonly wants: string
 }
 
 const strictness = { bypass: 0, one_factor: 1, two_factor: 2, deny: 3 } as const satisfies Record<Policy, number>
 
 /** Rules that never apply, that let more through than they seem to, or that nobody could satisfy. */
 export function checkAccessRules(report: Report): void {
-  const patterns = patternsOf(report)
+  const rules = report.list(RULES).map((_, rule) => rule)
+  const patterns = rules.flatMap(rule => patternsOf(report, rule))
   checkDefault(report)
+  checkNetworkNames(report)
+  for (const rule of rules) checkCriteria(report, rule)
   checkReach(report, patterns)
   checkOrder(report, patterns)
-  checkSecondFactor(report, patterns)
+  checkSecondFactor(report, rules)
 }
 
-function patternsOf(report: Report): Pattern[] {
-  return [...report.list(RULES).keys()].flatMap(rule => {
-    const path = [...RULES, rule, 'domain']
-    const policy = policies.find(one => one === report.value([...RULES, rule, 'policy']))
-    const list = report.list(path)
-    const paths = list.length > 0 ? [...list.keys()].map(index => [...path, index]) : [path]
-    return paths.flatMap(one => {
-      const written = report.text(one)
-      if (written === undefined) return []
-      const domain = written.toLowerCase()
-      const fault = domainFault(domain)
-      if (fault !== undefined) {
-        report.error(one, `${described(written)} would match no host: ${fault}`)
-        return []
-      }
-      return policy === undefined ? [] : [{ rule, path: one, domain, policy }]
-    })
+function patternsOf(report: Report, rule: number): Pattern[] {
+  const policy = policyOf(report, rule)
+  const json = (keys: readonly string[]) => {
+    const given = keys.map(key => report.value([...RULES, rule, key]))
+    return given.every(value => value === undefined) ? '' : JSON.stringify(given)
+  }
+  const rest = {
+    criteria: json(['subject', 'networks', 'methods', 'resources', 'query']),
+    wants: json(['max_age', 'factors']),
+  }
+  return textsAt(report, [...RULES, rule, 'domain']).flatMap(({ path, text }) => {
+    const domain = text.toLowerCase()
+    const fault = domainFault(domain)
+    if (fault === undefined) return policy === undefined ? [] : [{ rule, path, domain, policy, ...rest }]
+    report.error(path, `${described(text)} would match no host: ${fault}`)
+    return []
   })
 }
 
 function domainFault(domain: string): string | undefined {
-  if (/[{}]/.test(domain)) return '{user} and {group} are not supported in this version.'
+  const named = /^\{(?:user|group)\}(?=[.-])/.exec(domain)?.[0] ?? ''
+  if (/[{}]/.test(domain.slice(named.length)))
+    return '{user} and {group} stand only at the beginning, before a dot or a hyphen: {user}.example.com.'
   if (/^[a-z]+:\/\//.test(domain)) return 'write the bare host, without https://.'
-  const host = domain.startsWith('*.') ? domain.slice(2) : domain
+  const host = domain.startsWith('*.') ? domain.slice(2) : `${named && 'x'}${domain.slice(named.length)}`
   if (host.includes('*')) return 'a * stands only at the beginning, before a dot: *.example.com.'
   if (host.startsWith('.')) return `write *${host} for the hosts below it.`
   if (host.endsWith('.')) return 'write it without the final dot.'
@@ -91,7 +99,7 @@ function checkReach(report: Report, patterns: readonly Pattern[]): void {
   )
   if (domains.length === 0) return
   for (const { path, domain } of patterns) {
-    const host = domain.replace(/^\*\./, '')
+    const host = domain.replace(/^\*\.|^\{[a-z]+\}[.-]/, '')
     const reached = domains.some(one => isWithin(host, one) || (domain !== host && isWithin(one, host)))
     if (!reached)
       report.warning(
@@ -104,19 +112,25 @@ function checkReach(report: Report, patterns: readonly Pattern[]): void {
 /** The first rule that matches decides; a later one for hosts that an earlier pattern covers whole never does. */
 function checkOrder(report: Report, patterns: readonly Pattern[]): void {
   const earlierByHost = new Map<string, Pattern>() // the first pattern of each spelling: covering is looked up, not searched
+  const key = (spelling: string, criteria: string) => `${spelling} ${criteria}`
   for (const pattern of patterns) {
+    // A rule with criteria lets what they miss go on to the later rules; it covers only those with the same ones.
     const earlier = covering(pattern.domain)
+      .flatMap(spelling => [key(spelling, ''), key(spelling, pattern.criteria)])
       .map(spelling => earlierByHost.get(spelling))
       .filter(one => one !== undefined && one.rule !== pattern.rule)
       .toSorted((a, b) => (a?.rule ?? 0) - (b?.rule ?? 0))[0]
-    if (earlier && earlier.policy !== pattern.policy) {
-      const looser = strictness[earlier.policy] < strictness[pattern.policy]
+    if (earlier && (earlier.policy !== pattern.policy || earlier.wants !== pattern.wants)) {
+      const looser =
+        strictness[earlier.policy] < strictness[pattern.policy] ||
+        (earlier.policy === pattern.policy && pattern.wants !== '')
       report.warning(
         pattern.path,
         `Rule ${pattern.rule + 1} (${report.where(pattern.path)}: ${pattern.domain}, ${pattern.policy}) never applies here, since rule ${earlier.rule + 1} (${report.where(earlier.path)}: ${earlier.domain}, ${earlier.policy}) stands before it and the first that matches decides.${looser ? ` So ${pattern.domain} is less protected than this rule says. Move the narrower rule up.` : ''}`,
       )
     }
-    if (!earlierByHost.has(pattern.domain)) earlierByHost.set(pattern.domain, pattern)
+    const own = key(pattern.domain, pattern.criteria)
+    if (!earlierByHost.has(own)) earlierByHost.set(own, pattern)
   }
 }
 
@@ -127,7 +141,7 @@ function covering(domain: string): string[] {
   return [domain, ...parents]
 }
 
-function checkSecondFactor(report: Report, patterns: readonly Pattern[]): void {
+function checkSecondFactor(report: Report, rules: readonly number[]): void {
   const keys = ['hostname', 'integration_key', 'secret_key']
   const configured =
     report.value(['duo_api', 'disable']) !== true && keys.some(key => report.text(['duo_api', key]) !== undefined)
@@ -135,8 +149,10 @@ function checkSecondFactor(report: Report, patterns: readonly Pattern[]): void {
   const why =
     report.value(['duo_api', 'disable']) === true ? 'duo_api is switched off (duo_api.disable)' : 'there is no duo_api'
   const mend = `No second factor is configured: ${why}. Nobody can satisfy this until it is.`
-  const wanting = new Map(patterns.filter(({ policy }) => policy === 'two_factor').map(one => [one.rule, one]))
-  for (const { rule, domain } of wanting.values())
-    report.warning([...RULES, rule, 'policy'], `Rule ${rule + 1} (${domain}) wants two_factor. ${mend}`)
+  for (const rule of rules.filter(rule => policyOf(report, rule) === 'two_factor')) {
+    const names = ['domain', 'domain_regex'].flatMap(key => textsAt(report, [...RULES, rule, key]))
+    const name = names.at(-1)?.text.toLowerCase() ?? ''
+    report.warning([...RULES, rule, 'policy'], `Rule ${rule + 1} (${name}) wants two_factor. ${mend}`)
+  }
   if (report.value(DEFAULT) === 'two_factor') report.warning(DEFAULT, `The default policy wants two_factor. ${mend}`)
 }
