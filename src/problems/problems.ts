@@ -50,6 +50,10 @@ export const problems = {
     title: 'Duo has locked this user',
     mend: 'In the Duo Admin Panel, open the user and set the status back to Active.',
   },
+  'duo-allow': {
+    title: 'Duo lets this user pass without a factor',
+    mend: 'In Duo, look at the user’s status (Bypass) and at the policies of the application: new users, trusted networks, remembered devices. A rule with factors does not accept it.',
+  },
   'duo-not-asked': {
     title: 'A rule wants a factor that Duo asked for, and Duo let the user pass without one',
     mend: 'In Duo, look at the user’s status (Bypass) and at the policies of the application: new users, trusted networks, remembered devices; or take factors off the rule.',
@@ -75,6 +79,10 @@ export const problems = {
   'duo-dns': {
     title: 'Duo’s host name cannot be looked up',
     mend: 'Check duo_api.hostname and the name server of this machine.',
+  },
+  'duo-local': {
+    title: 'Duo’s host name leads to this machine',
+    mend: 'Something has bent the name: look at /etc/hosts and at the name server of this machine. Whoever answers there cannot pass for Duo, but nobody gets past two_factor.',
   },
   'duo-unreachable': {
     title: 'Duo cannot be reached on port 443',
@@ -128,6 +136,10 @@ export const problems = {
     mend: 'The gate sees them otherwise than the portal does: look at whether that site’s proxy passes the session cookie on, at the address it gives for the client (rules with networks), and at the clocks where several Posterns run.',
   },
   'gate-url': { title: 'The URL cannot be parsed', mend: 'Nothing: a browser does not send it.' },
+  'proxies-wide': {
+    title: 'Many addresses are trusted as a proxy',
+    mend: 'Name the proxy’s own address in server.trusted_proxies: whoever sends from a trusted one chooses which URL is judged, and for which address.',
+  },
   'store-down': {
     title: 'The session store does not answer',
     mend: 'Look at the log line before this one; check storage.local.path and the disk.',

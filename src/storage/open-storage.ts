@@ -87,8 +87,11 @@ function prepareFile(path: string, log: FastifyBaseLogger): void {
   }
 }
 
-/** Looks without writing: another program's file stays as it is. */
-function refuseForeign(path: string): void {
+/**
+ * Looks without writing: another program's file stays as it is.
+ * @throws {StorageProblem}
+ */
+export function refuseForeign(path: string): void {
   if (statSync(path).size === 0) return
   let database: DatabaseSync | undefined
   try {
