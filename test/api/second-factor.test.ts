@@ -93,6 +93,7 @@ describe('a front end written for Authelia’s API', () => {
         { device: 'DPBOB000000000000001', display_name: 'Work phone', capabilities: ['push'] },
         { device: 'DPBOB000000000000002', display_name: 'Tablet', capabilities: ['push'] },
       ],
+      ways: expect.arrayContaining([{ kind: 'phone', device: 'DPBOB000000000000001' }, { kind: 'passcode' }]),
     })
     expect(simulator.pushes()).toHaveLength(0)
     expect(

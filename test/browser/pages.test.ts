@@ -54,6 +54,9 @@ function expectedPage({ id }: State): string {
     'home.allowed': 'home',
     'home.long': 'home',
     'denied.foreign': 'denied',
+    'choose.ways': 'choose.one',
+    'choose.many': 'choose',
+    'end.denied-paused': 'end.denied',
   }
   return same[id] ?? id
 }
@@ -90,7 +93,7 @@ describe('a whole journey', () => {
     await until(() => portal.login.calls.includes('held 25000'), 'the script asks')
     portal.login.move(waitingPush(portal.time.now, { seq: 3, state: 'allowed' }))
     await page.getByText('the reports').waitFor()
-    expect(portal.login.calls.filter(call => call.startsWith('sendPush'))).toHaveLength(1)
+    expect(portal.login.calls.filter(call => call.startsWith('ring'))).toHaveLength(1)
   })
 
   it('is made without script, and the waiting page asks three times a minute at most', async () => {
@@ -106,7 +109,7 @@ describe('a whole journey', () => {
     portal.login.move(waitingPush(portal.time.now, { seq: 3, state: 'allowed' }))
     await page.getByText('the reports').waitFor()
     expect(portal.login.calls.filter(call => call.startsWith('held'))).toEqual(['held 20000'])
-    expect(portal.login.calls.filter(call => call.startsWith('sendPush'))).toHaveLength(1)
+    expect(portal.login.calls.filter(call => call.startsWith('ring'))).toHaveLength(1)
   })
 
   it('sends one push whatever is reloaded, opened twice or gone back to', async () => {
@@ -120,7 +123,7 @@ describe('a whole journey', () => {
     await page.goBack()
     await page.goForward()
     await page.getByRole('heading', { name: 'Check your phone' }).waitFor()
-    expect(portal.login.calls.filter(call => call.startsWith('sendPush'))).toHaveLength(1)
+    expect(portal.login.calls.filter(call => call.startsWith('ring'))).toHaveLength(1)
   })
 
   it('tells of a lost connection, and goes on when it is back', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type Scene, waitingPush } from './fake-login.ts'
+import { choice, type Scene, waitingPush } from './fake-login.ts'
 import { NOW, portalUnderTest } from './portal-under-test.ts'
 import { states } from './states.ts'
 import { PORTAL, visitor } from './visitor.ts'
@@ -104,21 +104,30 @@ describe('what the portal refuses', () => {
 
   const evil = `"'><script>alert(1)</script><img src=x onerror=alert(1)>`
   it('row 60: what a visitor, a phone or Duo wrote is text on every page', async () => {
-    const device = { id: evil, name: evil, number: evil, capabilities: ['push'] }
+    const device = { id: evil, name: evil, number: evil, capabilities: ['push'], nextCode: evil }
+    const ways = (['push', 'phone', 'sms'] as const).map(kind => ({ kind, device: evil }))
+    const no = { kind: 'no-device', device: evil, passcode: true } as const
     const person = { username: evil, displayName: evil, groups: [evil] }
-    const site = { name: evil, url: 'javascript:alert(1)', host: evil, needsSecondFactor: true }
+    const site = { name: evil, url: 'javascript:alert(1)', host: evil, needs: 'second-factor' as const }
     const scenes: [string, Partial<Scene>][] = [
       ['/', { level: 1, person, sites: [site, { ...site, url: `https://x/${evil}` }] }],
-      ['/prove', { level: 1, person, offer: { kind: 'choose', devices: [device], preferred: null } }],
-      ['/prove', { level: 1, person, offer: { kind: 'choose', devices: [device, device], preferred: evil } }],
+      ['/prove', { level: 1, person, offer: choice([device], ways, { forgotten: evil }) }],
+      ['/prove', { level: 1, person, offer: choice([device, device], ways, { preferred: ways[0] ?? null }) }],
+      ['/prove/passcode', { level: 1, person, offer: choice([device, device], [...ways, { kind: 'passcode' }]) }],
       ['/prove', { level: 1, person, offer: { kind: 'allow', said: evil } }],
       ['/prove', { level: 1, person, offer: { kind: 'deny', reason: 'duo-disabled', said: evil } }],
-      ['/prove', { level: 1, person, offer: { kind: 'no-device', reason: 'duo-not-activated', device: evil } }],
+      ['/prove', { level: 1, person, offer: { ...no, reason: 'duo-not-activated' } }],
+      ['/prove', { level: 1, person, offer: { ...no, reason: 'duo-factors' } }],
       [
         '/prove/wait',
         {
           level: 1,
-          push: waitingPush(NOW, { said: evil, device, facts: { site: evil, ip: evil, browser: evil, at: NOW } }),
+          push: waitingPush(NOW, {
+            said: evil,
+            device,
+            code: { kind: 'matching', digits: evil },
+            facts: { site: evil, path: evil, ip: evil, browser: evil, at: NOW },
+          }),
         },
       ],
       ['/prove/wait', { level: 1, push: waitingPush(NOW, { state: 'denied', device }) }],

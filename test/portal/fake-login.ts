@@ -1,8 +1,8 @@
 import type { FastifyRequest } from 'fastify'
 import type { Level } from '../../src/access/access.ts'
 import type { Config } from '../../src/config/schema.ts'
-import type { PushView } from '../../src/duo/duo.ts'
-import type { Login, Visit } from '../../src/login/login.ts'
+import type { Device, Offer, PasscodeOutcome, PushView, SmsOutcome, Way } from '../../src/duo/duo.ts'
+import type { Login, Next, Visit } from '../../src/login/login.ts'
 import { judgeRedirect } from '../../src/login/redirect.ts'
 import type { Session, Started } from '../../src/session/session.ts'
 
@@ -14,8 +14,12 @@ export interface Scene {
   offer: Awaited<ReturnType<Login['offer']>>
   push: PushView | null
   signIn: 'accepted' | Exclude<Awaited<ReturnType<Login['signIn']>>, { outcome: 'accepted' }>
-  start: Awaited<ReturnType<Login['sendPush']>> | null
+  start: Awaited<ReturnType<Login['ring']>> | null
+  passcode: PasscodeOutcome | null
+  sms: SmsOutcome
   claim: 'raised' | 'nothing' | 'ended'
+  /** What the rules want, where it is not the plain answer below. */
+  next: Next | null
   /** Hosts that need the second factor. */
   secondFactorHosts: string[]
   sites: ReturnType<Login['sites']>
@@ -23,6 +27,9 @@ export interface Scene {
   secondFactorConfigured: boolean
   secondFactor: Session['secondFactor']
   pausedUntil: Awaited<ReturnType<Login['pushPausedUntil']>>
+  bannedUntil: number | null
+  /** Whether Duo lets a browser be remembered. */
+  remembers: boolean
   refusal: Awaited<ReturnType<Login['refusal']>>
   /** Thrown by every visit. */
   failure: Error | null
@@ -38,24 +45,43 @@ export interface FakeLogin extends Login {
 
 const AT = Date.UTC(2026, 10, 24, 14, 5)
 
+export const pixel: Device = {
+  id: 'DPHONE1',
+  name: 'Pixel 9',
+  number: '+XX XXX XXX 0100',
+  capabilities: ['auto', 'push', 'phone', 'sms', 'mobile_otp'],
+  nextCode: null,
+}
+
+/** A push for each device, and whatever else is given. */
+export function choice(
+  devices: readonly Device[],
+  others: readonly Way[] = [],
+  changes: Partial<Extract<Offer, { kind: 'choose' }>> = {},
+): Extract<Offer, { kind: 'choose' }> {
+  const ways: Way[] = [...devices.map(({ id }) => ({ kind: 'push' as const, device: id })), ...others]
+  return { kind: 'choose', ways, devices, preferred: null, forgotten: null, ...changes }
+}
+
 export const defaultScene = (): Scene => ({
   level: 0,
   person: { username: 'alice', displayName: 'Alice Liddell', groups: ['dev', 'admins'] },
   ended: null,
-  offer: {
-    kind: 'choose',
-    devices: [{ id: 'DPHONE1', name: 'Pixel 9', number: '+XX XXX XXX 0100', capabilities: ['auto', 'push'] }],
-    preferred: null,
-  },
+  offer: choice([pixel]),
   push: null,
   signIn: 'accepted',
   start: null,
+  passcode: null,
+  sms: { outcome: 'sent', said: 'New SMS passcodes sent.', nextCode: '3' },
+  next: null,
+  bannedUntil: null,
+  remembers: true,
   claim: 'raised',
   secondFactorHosts: ['two.example.com'],
   sites: [
-    { name: 'Calendar', url: 'https://calendar.example.com/', host: 'calendar.example.com', needsSecondFactor: false },
-    { name: 'Payroll', url: 'https://two.example.com/', host: 'two.example.com', needsSecondFactor: true },
-    { name: 'wiki.example.com', url: 'https://wiki.example.com/', host: 'wiki.example.com', needsSecondFactor: false },
+    { name: 'Calendar', url: 'https://calendar.example.com/', host: 'calendar.example.com', needs: 'nothing' },
+    { name: 'Payroll', url: 'https://two.example.com/', host: 'two.example.com', needs: 'second-factor' },
+    { name: 'wiki.example.com', url: 'https://wiki.example.com/', host: 'wiki.example.com', needs: 'nothing' },
   ],
   simulated: false,
   secondFactorConfigured: true,
@@ -70,8 +96,17 @@ export const waitingPush = (now: number, changes: Partial<PushView> = {}): PushV
   id: 'push_1',
   seq: 2,
   state: 'waiting',
+  factor: 'push',
+  code: null,
+  reason: null,
   device: { id: 'DPHONE1', name: 'Pixel 9' },
-  facts: { site: 'two.example.com', ip: '203.0.113.7', browser: 'Firefox on Linux', at: now - 18_000 },
+  facts: {
+    site: 'two.example.com',
+    path: '/reports',
+    ip: '203.0.113.7',
+    browser: 'Firefox on Linux',
+    at: now - 18_000,
+  },
   startedAt: now - 18_000,
   deadline: now + 42_000,
   said: 'Pushed a login request to your device…',
@@ -113,7 +148,7 @@ export function fakeLogin(config: Config, scene: Scene, clock: () => number): Fa
     async visit(_request: FastifyRequest) {
       if (scene.failure) throw scene.failure
       if (scene.hostUnknown) return undefined
-      const facts = { domain, ip: '203.0.113.7', browser: 'Firefox on Linux' }
+      const facts = { domain, ip: '203.0.113.7', browser: 'Firefox on Linux', remembered: undefined }
       if (scene.level === 0) return { ...facts, who: null, level: 0, ended: scene.ended }
       const { session } = started(scene.level)
       return { ...facts, who: { session, person: personOf() }, level: scene.level, ended: null }
@@ -124,14 +159,19 @@ export function fakeLogin(config: Config, scene: Scene, clock: () => number): Fa
       scene.level = 1
       return { outcome: 'accepted', person: personOf(), started: started(1) }
     },
-    next(visit, rd) {
+    next(visit, { rd }) {
       const redirect = judgeRedirect(rd, config.session.cookies)
       if (redirect.kind === 'none') return { to: 'home' }
       if (redirect.kind === 'unsafe') return { to: 'unsafe', host: redirect.host }
+      if (scene.next !== null) return scene.next
       const { host, href } = redirect.url
       return scene.secondFactorHosts.includes(host) && visit.level < 2
-        ? { to: 'prove', host }
-        : { to: 'site', url: href, host }
+        ? { to: 'prove', host, why: 'level', maxAge: null, factors: [] }
+        : { to: 'site', url: href, host, forbidden: false }
+    },
+    denied() {
+      calls.push('denied')
+      return '7K4M-Q2XD'
     },
     wantedHost(rd) {
       const redirect = judgeRedirect(rd, config.session.cookies)
@@ -139,16 +179,26 @@ export function fakeLogin(config: Config, scene: Scene, clock: () => number): Fa
     },
     sites: () => scene.sites,
     offer: async () => scene.offer,
-    async raiseByPolicy() {
-      calls.push('raiseByPolicy')
+    async raiseByPolicy(_visit, { kind }) {
+      calls.push(`raiseByPolicy ${kind}`)
       scene.level = 2
-      return { outcome: 'raised', started: started(2) }
+      return { outcome: 'raised', started: started(2), remembered: null }
     },
-    async sendPush(_visit, device, rd) {
-      calls.push(`sendPush ${device} ${rd ?? ''}`.trim())
+    async ring(_visit, way, { rd }) {
+      calls.push(`ring ${way === undefined ? 'preferred' : `${way.kind}:${way.device}`} ${rd ?? ''}`.trim())
       if (scene.start) return scene.start
-      scene.push ??= waitingPush(clock())
+      scene.push ??= waitingPush(clock(), { factor: way?.kind ?? 'push' })
       return { outcome: 'started', push: scene.push }
+    },
+    async passcode(_visit, entered) {
+      calls.push(`passcode ${entered}`)
+      if (scene.passcode) return scene.passcode
+      scene.push = waitingPush(clock(), { factor: 'passcode', state: 'allowed', device: { id: '', name: '' } })
+      return { outcome: 'accepted', push: scene.push }
+    },
+    async sms(_visit, device) {
+      calls.push(`sms ${device}`)
+      return scene.sms
     },
     push: async () => scene.push,
     async pushChange(_visit, seq, within, signal) {
@@ -166,23 +216,25 @@ export function fakeLogin(config: Config, scene: Scene, clock: () => number): Fa
       })
       return scene.push
     },
-    async claim() {
-      calls.push('claim')
+    async claim(_visit, remember = false) {
+      calls.push(remember ? 'claim and remember' : 'claim')
       if (scene.claim !== 'raised') return { outcome: scene.claim }
       scene.level = 2
-      return { outcome: 'raised', started: started(2) }
+      const cookie = { name: '__Host-postern_browser', value: 'remembered', options: { path: '/' } }
+      return { outcome: 'raised', started: started(2), remembered: remember && scene.remembers ? cookie : null }
     },
     async cancelPush() {
       calls.push('cancelPush')
     },
+    bannedUntil: () => scene.bannedUntil,
     pushPausedUntil: async () => scene.pausedUntil,
     refusal: async visit => (visit.level === 2 ? scene.refusal : null),
     async refusalSeen() {
       calls.push('refusalSeen')
       scene.refusal = null
     },
-    keptDevice: async () => null,
-    keepDevice: async () => true,
+    keptWay: async () => null,
+    keepWay: async () => true,
     async signOut() {
       calls.push('signOut')
       scene.level = 0

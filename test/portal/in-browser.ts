@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import Fastify from 'fastify'
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import { parseUrl } from '../../src/http/original-url.ts'
@@ -30,13 +31,14 @@ export interface Standing extends UnderTest {
 }
 
 /** The portal of one state, listening. Its clock stands at this moment, so that the browser's agrees. */
-export async function standing(state: Pick<State, 'scene' | 'portal'>): Promise<Standing> {
+export async function standing(state: Pick<State, 'scene' | 'portal' | 'duo'>): Promise<Standing> {
   const port = await freePort()
   const origin = `http://auth.postern.localhost:${port}`
   const now = Date.now()
   const config = testConfig({
     url: origin,
     ...(state.portal ? { portal: state.portal } : {}),
+    ...(state.duo ? { duo: state.duo } : {}),
     rest: {
       session: { secret: SECRET, cookies: [{ domain: 'postern.localhost', authelia_url: origin }] },
     },
@@ -80,19 +82,18 @@ export async function openState(
     const { refresh, ...headers } = answer.headers()
     await route.fulfill({ response: answer, headers })
   })
+  const messages = createMessages(SECRET, () => portal.time.now)
+  const cookie = (name: string, value: string) =>
+    context.addCookies([{ name, value, url: portal.origin, httpOnly: true, secure: false }])
   if (state.message) {
-    const messages = createMessages(SECRET, () => portal.time.now)
-    await context.addCookies([
-      {
-        name: 'postern_message',
-        value: messages.seal(state.message(portal.time.now)),
-        url: portal.origin,
-        httpOnly: true,
-        secure: false,
-      },
-      { name: 'postern_form', value: 'AAAAAAAAAAAAAAAAAAAAAA', url: portal.origin, httpOnly: true, secure: false },
-    ])
+    await cookie('postern_message', messages.seal(state.message(portal.time.now)))
+    await cookie('postern_form', 'AAAAAAAAAAAAAAAAAAAAAA')
   }
+  if (state.went)
+    await cookie(
+      'postern_went',
+      messages.seal({ kind: 'went', to: createHash('sha256').update(state.went).digest('base64url') }),
+    )
   await before(page)
   const response = await page.goto(`${foreign?.origin ?? portal.origin}${state.url}`)
   return {

@@ -7,7 +7,9 @@ export const SECRET = 'a-secret-for-tests-with-32-chars-or-more'
 export const NOW = Date.UTC(2026, 10, 24, 14, 5, 30)
 
 /** A whole configuration, as the schema fills it in. */
-export function testConfig(changes: { url?: string; portal?: object; theme?: string; rest?: object } = {}): Config {
+export function testConfig(
+  changes: { url?: string; portal?: object; theme?: string; duo?: object; rest?: object } = {},
+): Config {
   const url = changes.url ?? 'https://auth.example.com'
   return configSchema.parse({
     theme: changes.theme ?? 'auto',
@@ -19,6 +21,7 @@ export function testConfig(changes: { url?: string; portal?: object; theme?: str
       integration_key: 'DIXXXXXXXXXXXXXXXXXX',
       secret_key: 's'.repeat(40),
       enable_self_enrollment: true,
+      ...changes.duo,
     },
     portal: {
       links: [{ name: 'Privacy', url: 'https://example.com/privacy' }],

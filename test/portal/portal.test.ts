@@ -9,6 +9,8 @@ const TWO = 'https://two.example.com/reports?year=2026&q=a%20b'
 const carried = `rd=${encodeURIComponent(TWO)}`
 const rdOf = (location: unknown) => new URL(String(location), 'https://auth.example.com').searchParams.get('rd')
 
+const site = { to: 'site', url: TWO, host: 'two.example.com', forbidden: false } as const
+
 async function at(scene: Partial<Scene> = {}) {
   const under = await portalUnderTest(scene)
   onTestFinished(() => under.app.close())
@@ -33,7 +35,7 @@ describe('signing in', () => {
 
     const choose = await alice.get(String(signedIn.headers.location))
     expect(choose.body).toContain('Pixel 9')
-    const sent = await alice.post(`/prove?${carried}&rm=GET`, { device: 'DPHONE1' })
+    const sent = await alice.post(`/prove?${carried}&rm=GET`, { way: 'push:DPHONE1' })
     expect(sent.headers.location).toMatch(/^\/prove\/wait\?/)
 
     const wait = await alice.get(String(sent.headers.location))
@@ -48,7 +50,7 @@ describe('signing in', () => {
     expect(go.statusCode).toBe(200)
     expect(go.headers.refresh).toBe(`0; url=${TWO}`)
     expect(go.body).toContain('href="https://two.example.com/reports?year=2026&amp;q=a%20b"')
-    expect(login.calls.filter(call => call.startsWith('sendPush'))).toEqual([`sendPush DPHONE1 ${TWO}`])
+    expect(login.calls.filter(call => call.startsWith('ring'))).toEqual([`ring push:DPHONE1 ${TWO}`])
     expect(scene.level).toBe(2)
   })
 
@@ -141,7 +143,7 @@ describe('waiting for the phone', () => {
     for (const url of [
       '/prove',
       '/prove/wait',
-      '/prove?device=DPHONE1',
+      '/prove?way=push:DPHONE1',
       '/',
       '/go',
       '/enroll',
@@ -196,9 +198,9 @@ describe('waiting for the phone', () => {
   })
 
   it('shows when another one can be sent', async () => {
-    const { alice } = await at({ level: 1, start: { outcome: 'paused', until: NOW + 60_000 } })
+    const { alice } = await at({ level: 1, start: { outcome: 'paused', until: NOW + 60_000, why: 'denied' } })
     await alice.get('/prove')
-    const answer = await alice.post('/prove', { device: 'DPHONE1' })
+    const answer = await alice.post('/prove', { way: 'push:DPHONE1' })
     expect((await alice.get(String(answer.headers.location))).body).toContain('A short pause')
   })
 
@@ -217,9 +219,9 @@ describe('Duo cannot help', () => {
     const page = await alice.get(`/prove?${carried}`)
     expect(page.body).toContain('Trusted network')
     expect(login.calls).toEqual([])
-    login.sendPush = async () => ({ outcome: 'offer', offer: { kind: 'allow', said: 'Trusted network' } })
+    login.ring = async () => ({ outcome: 'offer', offer: { kind: 'allow', said: 'Trusted network' } })
     const answer = await alice.post(`/prove?${carried}`)
-    expect(login.calls).toEqual(['raiseByPolicy'])
+    expect(login.calls).toEqual(['raiseByPolicy allow'])
     expect(answer.headers.location).toMatch(/^\/go\?/)
   })
 
@@ -257,7 +259,7 @@ describe('ways out', () => {
   })
 
   it('switches the user and keeps rd', async () => {
-    const { alice } = await at({ level: 1 })
+    const { alice } = await at({ level: 1, next: { ...site, forbidden: true } })
     await alice.get(`/denied?${carried}`)
     const answer = await alice.post(`/logout?${carried}`, { switch: '1' })
     expect(rdOf(answer.headers.location)).toBe(TWO)

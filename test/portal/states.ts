@@ -1,6 +1,6 @@
 import type { PushView } from '../../src/duo/duo.ts'
 import type { Message } from '../../src/portal/message.ts'
-import { type Scene, waitingPush } from './fake-login.ts'
+import { choice, pixel, type Scene, waitingPush } from './fake-login.ts'
 
 /** One state of the portal: a new one is tested, photographed and read by axe when it has a row here. */
 export interface State {
@@ -19,6 +19,10 @@ export interface State {
   /** A body of the gate's, shown on an application's host. */
   readonly foreign?: 'denied' | 'bad'
   readonly portal?: object
+  /** Keys of `duo_api`. */
+  readonly duo?: object
+  /** Where the browser was sent a moment ago. */
+  readonly went?: string
 }
 
 const two = 'rd=https%3A%2F%2Ftwo.postern.localhost%2Freports%2F2026'
@@ -32,9 +36,19 @@ const pushed =
     push: waitingPush(now, changes),
   })
 const offered = (offer: Scene['offer']) => signedIn({ offer })
-const phone = { id: 'DPHONE1', name: 'Pixel 9', number: '+XX XXX XXX 0100', capabilities: ['auto', 'push'] }
-const tablet = { id: 'DPHONE2', name: 'iPad (living room)', number: '', capabilities: ['auto', 'push'] }
-const work = { id: 'DPHONE3', name: 'Work phone', number: '+XX XXX XXX 0199', capabilities: ['auto', 'push'] }
+const phone = pixel
+const tablet = { id: 'DPHONE2', name: 'iPad (living room)', number: '', capabilities: ['auto', 'push'], nextCode: null }
+const work = { ...pixel, id: 'DPHONE3', name: 'Work phone', number: '+XX XXX XXX 0199' }
+const passcode = { kind: 'passcode' } as const
+const all = ['push', 'phone', 'sms'] as const
+const everyWay = [...all.map(kind => ({ kind, device: 'DPHONE1' })), passcode]
+const again = { to: 'prove', host: 'two.postern.localhost', maxAge: 900_000, factors: [] } as const
+const forbidden = {
+  to: 'site',
+  url: 'https://two.postern.localhost/reports/2026',
+  host: 'two.postern.localhost',
+  forbidden: true,
+} as const
 const long = 'the-reporting-department.of-a-very-long-named.subsidiary'
 
 export const states: readonly State[] = [
@@ -89,6 +103,14 @@ export const states: readonly State[] = [
   },
   { id: 'signin.cookies', url: '/?m=1', status: 200, title: 'Sign in', focus: '.notice' },
   {
+    id: 'signin.again',
+    url: `/?${two}`,
+    status: 200,
+    title: 'Sign in',
+    focus: '#password',
+    scene: signedIn({ next: { to: 'password', host: 'two.postern.localhost', maxAge: 3_600_000 } }),
+  },
+  {
     id: 'help',
     url: '/help',
     status: 200,
@@ -115,7 +137,7 @@ export const states: readonly State[] = [
       refusal: {
         how: 'fraud',
         at: now - 3_600_000,
-        facts: { site: null, ip: '198.51.100.23', browser: 'Chrome on Windows', at: now - 3_660_000 },
+        facts: { site: null, path: null, ip: '198.51.100.23', browser: 'Chrome on Windows', at: now - 3_660_000 },
       },
     }),
   },
@@ -146,13 +168,13 @@ export const states: readonly State[] = [
           name: 'An application with a name that nobody could remember',
           url: `https://${long}.postern.localhost/`,
           host: `${long}.postern.localhost`,
-          needsSecondFactor: true,
+          needs: 'second-factor',
         },
         {
           name: `${long}.postern.localhost`,
           url: `https://${long}.postern.localhost/x`,
           host: `${long}.postern.localhost`,
-          needsSecondFactor: false,
+          needs: 'password',
         },
       ],
     }),
@@ -163,7 +185,7 @@ export const states: readonly State[] = [
     status: 200,
     title: 'Confirm it’s you',
     focus: null,
-    scene: offered({ kind: 'choose', devices: [phone, tablet, work], preferred: 'DPHONE2' }),
+    scene: offered(choice([phone, tablet, work], [], { preferred: { kind: 'push', device: 'DPHONE2' } })),
   },
   { id: 'choose.one', url: `/prove?${two}`, status: 200, title: 'Confirm it’s you', focus: null, scene: signedIn() },
   {
@@ -198,8 +220,227 @@ export const states: readonly State[] = [
     status: 200,
     title: 'Confirm it’s you',
     focus: '.notice',
-    scene: offered({ kind: 'choose', devices: [phone, work], preferred: null }),
+    scene: offered(choice([phone, work])),
     message: () => ({ kind: 'unknown-device' }),
+  },
+  {
+    id: 'choose.ways',
+    url: `/prove?${two}`,
+    status: 200,
+    title: 'Confirm it’s you',
+    focus: null,
+    scene: offered(choice([phone], everyWay.slice(1))),
+    duo: { remembered_devices: true },
+  },
+  {
+    id: 'choose.many',
+    url: `/prove?${two}`,
+    status: 200,
+    title: 'Confirm it’s you',
+    focus: null,
+    scene: offered(choice([phone, tablet], everyWay.slice(1), { preferred: { kind: 'phone', device: 'DPHONE1' } })),
+    duo: { remembered_devices: true },
+  },
+  {
+    id: 'choose.age',
+    url: `/prove?${two}`,
+    status: 200,
+    title: 'Confirm it’s you',
+    focus: null,
+    scene: () => ({ level: 2, next: { ...again, why: 'age' } }),
+  },
+  {
+    id: 'choose.factor',
+    url: `/prove?${two}`,
+    status: 200,
+    title: 'Confirm it’s you',
+    focus: null,
+    scene: () => ({ level: 2, next: { ...again, why: 'factor', factors: ['duo'] } }),
+  },
+  {
+    id: 'choose.forgotten',
+    url: `/prove?${two}`,
+    status: 200,
+    title: 'Confirm it’s you',
+    focus: '.notice',
+    scene: offered(choice([tablet], [passcode], { forgotten: 'Pixel 9' })),
+  },
+  {
+    id: 'choose.sms-refused',
+    url: `/prove?${two}&m=1`,
+    status: 200,
+    title: 'Confirm it’s you',
+    focus: '.notice',
+    scene: offered(choice([phone], everyWay.slice(1))),
+    message: () => ({ kind: 'sms-refused', said: 'Error sending SMS' }),
+  },
+  {
+    id: 'choose.failmode',
+    url: `/prove?${two}`,
+    status: 200,
+    title: 'Confirm it’s you',
+    focus: null,
+    scene: offered({
+      kind: 'failmode',
+      trouble: { kind: 'unavailable', reason: 'duo-unreachable', detail: 'ECONNREFUSED' },
+    }),
+  },
+  {
+    id: 'prove.banned',
+    url: `/prove?${two}`,
+    status: 429,
+    title: 'Paused – Confirm it’s you',
+    focus: 'h1',
+    scene: now => ({ level: 1, bannedUntil: now + 297_000 }),
+  },
+  {
+    id: 'passcode',
+    url: `/prove/passcode?${two}`,
+    status: 200,
+    title: 'Enter a passcode',
+    focus: '#passcode',
+    scene: offered(choice([phone], everyWay.slice(1))),
+    duo: { remembered_devices: true },
+  },
+  {
+    id: 'passcode.sms-sent',
+    url: `/prove/passcode?${two}&m=1`,
+    status: 200,
+    title: 'Enter a passcode',
+    focus: '#passcode',
+    scene: offered(choice([phone, work], [{ kind: 'sms', device: 'DPHONE3' }, ...everyWay.slice(1)])),
+    message: () => ({ kind: 'sms-sent', device: 'DPHONE1', nextCode: '3' }),
+  },
+  {
+    id: 'passcode.sms-wait',
+    url: `/prove/passcode?${two}&m=1`,
+    status: 200,
+    title: 'Enter a passcode',
+    focus: '#passcode',
+    scene: offered(choice([phone], everyWay.slice(1))),
+    message: now => ({ kind: 'sms-wait', until: now + 24_000 }),
+  },
+  {
+    id: 'passcode.wrong',
+    url: `/prove/passcode?${two}&m=1`,
+    status: 200,
+    title: 'Error: Enter a passcode',
+    focus: '.notice',
+    scene: offered(choice([phone], everyWay.slice(1))),
+    message: () => ({ kind: 'passcode-wrong', triesLeft: 2 }),
+  },
+  {
+    id: 'passcode.empty',
+    url: `/prove/passcode?${two}&m=1`,
+    status: 200,
+    title: 'Error: Enter a passcode',
+    focus: '.notice',
+    scene: offered(choice([phone], [passcode])),
+    message: () => ({ kind: 'passcode-empty' }),
+  },
+  {
+    id: 'passcode.malformed',
+    url: `/prove/passcode?${two}&m=1`,
+    status: 200,
+    title: 'Error: Enter a passcode',
+    focus: '.notice',
+    scene: offered(choice([phone], [passcode])),
+    message: () => ({ kind: 'passcode-malformed' }),
+  },
+  {
+    id: 'wait.verified',
+    url: `/prove/wait?${two}`,
+    status: 200,
+    title: 'Check your phone',
+    focus: null,
+    scene: pushed({ code: { kind: 'verified', digits: '482913' } }),
+  },
+  {
+    id: 'wait.matching',
+    url: `/prove/wait?${two}`,
+    status: 200,
+    title: 'Check your phone',
+    focus: null,
+    scene: pushed({ code: { kind: 'matching', digits: '739' } }),
+  },
+  {
+    id: 'wait.call',
+    url: `/prove/wait?${two}`,
+    status: 200,
+    title: 'Answer your phone',
+    focus: null,
+    scene: pushed({ factor: 'phone', said: 'Calling your phone…' }),
+  },
+  {
+    id: 'wait.locked',
+    url: `/prove/wait?${two}&m=1`,
+    status: 200,
+    title: 'One moment',
+    focus: 'h1',
+    scene: signedIn(),
+    message: now => ({ kind: 'paused', until: now + 3_540_000, why: 'fraud' }),
+  },
+  {
+    id: 'wait.budget',
+    url: `/prove/wait?${two}&m=1`,
+    status: 200,
+    title: 'One moment',
+    focus: 'h1',
+    scene: signedIn(),
+    message: now => ({ kind: 'paused', until: now + 540_000, why: 'budget' }),
+  },
+  {
+    id: 'end.timeout-call',
+    url: `/prove/wait?${two}`,
+    status: 200,
+    title: 'Time ran out',
+    focus: 'h1',
+    scene: pushed({ state: 'timed-out', factor: 'phone' }),
+  },
+  {
+    id: 'end.denied-paused',
+    url: `/prove/wait?${two}`,
+    status: 200,
+    title: 'Not approved',
+    focus: 'h1',
+    scene: now => ({ ...pushed({ state: 'denied', factor: 'phone' })(now), pausedUntil: now + 60_000 }),
+  },
+  {
+    id: 'duo.not-asked',
+    url: `/prove?${two}`,
+    status: 200,
+    title: 'No confirmation',
+    focus: 'h1',
+    scene: () => ({
+      level: 2,
+      next: { ...again, why: 'factor', factors: ['duo'] },
+      offer: { kind: 'allow', said: 'Allowing unknown user' },
+    }),
+  },
+  {
+    id: 'nodevice.duo-factors',
+    url: `/prove?${two}`,
+    status: 200,
+    title: 'No compatible device',
+    focus: '.notice',
+    scene: offered({ kind: 'no-device', reason: 'duo-factors', device: 'Work phone', passcode: true }),
+  },
+  {
+    id: 'nodevice.duo-name-empty',
+    url: `/prove?${two}`,
+    status: 200,
+    title: 'No compatible device',
+    focus: '.notice',
+    scene: offered({ kind: 'no-device', reason: 'duo-name-empty', device: null, passcode: false }),
+  },
+  {
+    id: 'go.back',
+    url: `/?${two}`,
+    status: 200,
+    title: 'Sent back',
+    focus: 'h1',
+    scene: () => ({ level: 2 }),
+    went: 'https://two.postern.localhost/reports/2026',
   },
   { id: 'wait.push', url: `/prove/wait?${two}`, status: 200, title: 'Check your phone', focus: null, scene: pushed() },
   {
@@ -218,7 +459,7 @@ export const states: readonly State[] = [
     title: 'One moment',
     focus: 'h1',
     scene: signedIn(),
-    message: now => ({ kind: 'paused', until: now + 118_000 }),
+    message: now => ({ kind: 'paused', until: now + 118_000, why: 'denied' }),
   },
   { id: 'go', url: `/go?${two}`, status: 200, title: 'Approved', focus: null, scene: () => ({ level: 2 }) },
   {
@@ -279,7 +520,7 @@ export const states: readonly State[] = [
     status: 200,
     title: 'No compatible device',
     focus: '.notice',
-    scene: offered({ kind: 'no-device', reason: 'duo-no-user', device: null }),
+    scene: offered({ kind: 'no-device', reason: 'duo-no-user', device: null, passcode: false }),
   },
   {
     id: 'nodevice.duo-no-device',
@@ -287,7 +528,7 @@ export const states: readonly State[] = [
     status: 200,
     title: 'No compatible device',
     focus: '.notice',
-    scene: offered({ kind: 'no-device', reason: 'duo-no-device', device: null }),
+    scene: offered({ kind: 'no-device', reason: 'duo-no-device', device: null, passcode: true }),
   },
   {
     id: 'nodevice.duo-not-activated',
@@ -295,7 +536,7 @@ export const states: readonly State[] = [
     status: 200,
     title: 'No compatible device',
     focus: '.notice',
-    scene: offered({ kind: 'no-device', reason: 'duo-not-activated', device: 'Work phone' }),
+    scene: offered({ kind: 'no-device', reason: 'duo-not-activated', device: 'Work phone', passcode: false }),
   },
   {
     id: 'nodevice.no-second-factor',
@@ -360,9 +601,16 @@ export const states: readonly State[] = [
     status: 403,
     title: 'No access',
     focus: 'h1',
-    scene: () => ({ level: 2 }),
+    scene: () => ({ level: 2, next: forbidden }),
   },
-  { id: 'denied.anonymous', url: `/denied?${two}&rm=GET`, status: 403, title: 'No access', focus: 'h1' },
+  {
+    id: 'denied.anonymous',
+    url: `/denied?${two}&rm=GET`,
+    status: 403,
+    title: 'No access',
+    focus: 'h1',
+    scene: () => ({ next: forbidden }),
+  },
   { id: 'denied.foreign', url: '/', status: 403, title: 'No access', focus: 'h1', foreign: 'denied' },
   { id: 'gate.bad', url: '/', status: 400, title: 'Wrong address', focus: 'h1', foreign: 'bad' },
   { id: 'signout.ask', url: '/logout', status: 200, title: 'Sign out', focus: null, scene: signedIn() },
