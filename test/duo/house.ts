@@ -59,6 +59,15 @@ export async function openHouse({ now = Date.UTC(2026, 10, 24, 13, 0, 0) } = {})
       { username: 'bob', devices: [phone('DPBOB1', 'Work'), phone('DPBOB2', 'Private')] },
       { username: 'carol', status: 'bypass', devices: [phone('DPCAROL1', 'Phone')] },
       { username: 'dave', status: 'locked out', devices: [phone('DPDAVE1', 'Phone')] },
+      {
+        username: 'erin',
+        passcode: null,
+        bypassCodes: ['987654321'],
+        devices: [
+          { ...phone('DPERIN1', 'Erin’s phone'), capabilities: ['push', 'sms', 'phone', 'mobile_otp'] },
+          { id: 'DHERIN1', name: 'Key ring', type: 'token', capabilities: [] },
+        ],
+      },
     ],
   })
   onTestFinished(() => simulator.close())
