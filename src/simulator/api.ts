@@ -3,6 +3,7 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { Clock } from '../clock.ts'
 import { headerLines } from '../http/headers.ts'
 import type { Endpoint } from './endpoints.ts'
+import { secretOf } from './enrolment.ts'
 import {
   DuoFailure,
   deprecatedClient,
@@ -35,9 +36,11 @@ export function makeApi(parts: {
   keys: Keys
   endpoints: Record<EndpointName, Endpoint>
   scenarios: Scenarios
+  /** Duo's. */
   clock: Clock
+  phoneUrl: () => string
 }): FastifyInstance {
-  const { certificate, keys, endpoints, scenarios, clock } = parts
+  const { certificate, keys, endpoints, scenarios, clock, phoneUrl } = parts
   const app = Fastify({
     https: certificate,
     bodyLimit: BODY_BYTES_AT_MOST,
@@ -51,7 +54,11 @@ export function makeApi(parts: {
     return send(reply, htmlPage(status >= 400 && status < 500 ? status : 500))
   })
   app.all('/*', async (request, reply) => {
-    const name = endpointNames.find(known => request.url.split('?')[0] === `/auth/v2/${known}`)
+    const path = request.url.split('?')[0] ?? ''
+    const secret = request.method === 'GET' && enrolmentPath.test(path) ? secretIn(request.url) : undefined
+    // The pages of a person are where the phone is.
+    if (secret !== undefined) return reply.redirect(`${phoneUrl()}/activate/${secret}`, 302)
+    const name = endpointNames.find(known => path === `/auth/v2/${known}`)
     const scenario = name && scenarios.take(name)
     const instead = scenario && insteadOfProcessing(scenario)
     if (instead === 'refused') return void reply.hijack().raw.destroy()
@@ -152,6 +159,15 @@ function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
     const timer = setTimeout(finish, milliseconds)
     signal.addEventListener('abort', finish, { once: true })
   })
+}
+
+const enrolmentPath = /^\/(?:portal|frame\/qr|activate\/[0-9a-f]+)$/
+
+/** What an enrolment link carries: of the portal, of the page of an activation code, or of its picture. */
+function secretIn(url: string): string | undefined {
+  const value = new URLSearchParams(splitOnce(url, '?')[1]).get('value')
+  const secret = secretOf(value ?? url)
+  return /^[0-9a-f]+$/.test(secret) ? secret : undefined
 }
 
 const cacheHeaders = {

@@ -48,7 +48,7 @@ export function openEnrolments(parts: {
     return code
   }
 
-  const found = (code: string) => enrolments.get(bare(code))
+  const found = (code: string) => enrolments.get(secretOf(code))
 
   return {
     portalUrl(username, host) {
@@ -94,7 +94,7 @@ export function openEnrolments(parts: {
       const user = known ?? (userId === undefined ? account.add({ username }) : undefined)
       if (!user) return undefined
       const device: SimulatedDevice = {
-        id: `DP${createHash('sha256').update(bare(code)).digest('hex').toUpperCase().slice(0, 18)}`,
+        id: `DP${createHash('sha256').update(secretOf(code)).digest('hex').toUpperCase().slice(0, 18)}`,
         name: '',
         type: 'phone',
         number,
@@ -110,7 +110,7 @@ export function openEnrolments(parts: {
   }
 }
 
-/** The secret in an activation code (`duo://…`), an activation address or a portal's; what is none of them is one itself. */
-function bare(code: string): string {
+/** The secret in an activation code (`duo://…`), an activation address or a portal's; what is none of them may be one itself. */
+export function secretOf(code: string): string {
   return /^duo:\/\/([0-9a-f]+)-/.exec(code)?.[1] ?? /(?:\/activate\/|[?&]code=)([0-9a-f]+)/.exec(code)?.[1] ?? code
 }

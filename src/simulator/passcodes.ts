@@ -95,7 +95,7 @@ export function openPasscodes(clock: Clock, news: News): Passcodes {
       const passcodes = Array.from({ length: count }, (_, i) => `${(i + 1) % 10}${rest()}`)
       const earlier = messages.get(device.id) ?? []
       messages.set(device.id, [...earlier, { sentAt: clock(), passcodes }].slice(-MESSAGES_AT_MOST))
-      unused.set(device.id, passcodes)
+      unused.set(device.id, [...passcodes])
       news.changed()
     },
     messages: deviceId => messages.get(deviceId) ?? [],

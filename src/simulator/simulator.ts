@@ -100,7 +100,12 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   const endpoints = makeEndpoints({ authentication, enrolments, policy: currentPolicy, clock: duoClock })
   const certificate = await makeCertificate(host)
   const { integrationKey, secretKey } = options
-  const api = makeApi({ certificate, keys: { integrationKey, secretKey }, endpoints, scenarios, clock: duoClock })
+  const phoneUrl = () => {
+    const shown = host === '0.0.0.0' ? '127.0.0.1' : host
+    return `http://${shown.includes(':') ? `[${shown}]` : shown}:${(phone.server.address() as AddressInfo).port}`
+  }
+  const keys = { integrationKey, secretKey }
+  const api = makeApi({ certificate, keys, endpoints, scenarios, clock: duoClock, phoneUrl })
   const phone = makePhone({
     account,
     transactions,
@@ -125,12 +130,10 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     await close()
     throw error
   }
-  const boundPhonePort = (phone.server.address() as AddressInfo).port
-  const shown = host === '127.0.0.1' || host === '0.0.0.0' ? '127.0.0.1' : host
   return {
     apiPort: (api.server.address() as AddressInfo).port,
-    phonePort: boundPhonePort,
-    phoneUrl: `http://${shown.includes(':') ? `[${shown}]` : shown}:${boundPhonePort}`,
+    phonePort: (phone.server.address() as AddressInfo).port,
+    phoneUrl: phoneUrl(),
     ca: certificate.ca,
     pushes: transactions.pushes,
     answer: transactions.answer,

@@ -106,6 +106,7 @@ describe('a text message', () => {
     expect([await tried(first), await tried(first)]).toEqual(['allow', 'deny'])
     expect(await nextCode()).toBe('2')
     expect([await tried(second), await nextCode()]).toEqual(['allow', '3'])
+    expect(simulated.messages(phone)[0]?.passcodes).toHaveLength(10) // used or not, the message says what it said
   })
 
   it('has as many passcodes as the policy says, and none is next when all are used', async () => {

@@ -142,7 +142,6 @@ input[aria-invalid='true'] { border-color: var(--danger); }
 
 .enrol { justify-items: stretch; }
 .enrol form { display: grid; gap: .75rem; padding: 1.25rem; border-radius: 1.5rem; background: var(--card); }
-.enrol h1 { margin-bottom: -1rem; }
 .enrol label { font-weight: 600; }
 .enrol label .quiet { font-weight: 400; }
 .done { width: 4.5rem; height: 4.5rem; display: grid; place-items: center; border-radius: 50%; background: color-mix(in srgb, var(--accent) 12%, transparent); color: var(--accent); }
