@@ -35,6 +35,18 @@ program
   .action(async options => end(await (await import('./commands/check.ts')).check(options)))
 
 program
+  .command('explain')
+  .description('tell what the access rules decide about a URL, and why')
+  .addOption(configOption())
+  .requiredOption('--url <url>', 'the URL that is asked for')
+  .option('--user <name>', 'who asks; otherwise somebody who has not signed in')
+  .option('--groups <names>', 'their groups, with commas between; otherwise those of the users file')
+  .option('--ip <address>', 'the address they come from')
+  .option('--method <method>', 'how they ask', 'GET')
+  .option('--json', 'print data')
+  .action(async options => end(await (await import('./commands/explain.ts')).explain(options)))
+
+program
   .command('hash')
   .description('make the hash of a password for the users file; asks for it, or reads it from standard input')
   .action(async options => end(await (await import('./commands/hash.ts')).hash(options)))
