@@ -12,14 +12,14 @@ export const strategyNames = [
   'HeaderLegacy',
 ] as const
 
-const nameWords = 'a name of letters, digits, -, _ and /, such as auth-request/basic'
+/** Below /api/authz/: as Authelia's, and without empty parts, which a router reads as it likes. Told by checks/authz-endpoints.ts. */
+export const endpointName = /^(?=.{1,100}$)[A-Za-z0-9_-]+(?:\/[A-Za-z0-9_-]+)*$/
 
-/** Below /api/authz/: as Authelia's, and without empty parts, which a router reads as it likes. */
-export const endpointName = z
+const scheme = z
   .string()
-  .regex(/^[A-Za-z0-9_-]+(?:\/[A-Za-z0-9_-]+)*$/)
-  .max(100)
-  .meta({ expected: nameWords })
+  .toLowerCase()
+  .pipe(z.enum(['basic', 'bearer']))
+  .meta({ expected: 'basic' })
 
 const strategy = z.strictObject({
   name: z.enum(strategyNames),
@@ -40,7 +40,7 @@ const strategy = z.strictObject({
 
 /** `server.endpoints.authz`. What two keys must agree about is told by checks/authz-endpoints.ts. */
 export const authzEndpoints = z.record(
-  endpointName,
+  z.string(),
   z.strictObject({
     implementation: z.enum(implementations),
     authn_strategies: z.array(strategy).min(1).optional(),

@@ -1,3 +1,4 @@
+import { endpointName } from '../authz-endpoints.ts'
 import type { Report } from './report.ts'
 
 const AUTHZ = ['server', 'endpoints', 'authz'] as const
@@ -12,6 +13,8 @@ export function checkAuthzEndpoints(report: Report): void {
   for (const name of names) {
     const path = [...AUTHZ, name]
     const implementation = report.value([...path, 'implementation'])
+    if (!endpointName.test(name))
+      report.error(path, 'The name of an endpoint has letters, digits, - and _, with single slashes between parts.')
     if (name === 'legacy' && implementation !== undefined && implementation !== 'Legacy')
       report.error([...path, 'implementation'], 'The endpoint named legacy is /api/verify, and must be Legacy.')
     const around = [...new Set([...names, 'ext-authz'])].find(
