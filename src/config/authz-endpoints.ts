@@ -23,14 +23,7 @@ const scheme = z
 
 const strategy = z.strictObject({
   name: z.enum(strategyNames),
-  schemes: z
-    .array(
-      z
-        .string()
-        .toLowerCase()
-        .pipe(z.enum(['basic', 'bearer'])),
-    )
-    .default(['basic']),
+  schemes: z.array(scheme).meta({ expected: 'a list with basic' }).default(['basic']),
   /** How long a right password is believed without another look at its hash; 0: not at all. */
   scheme_basic_cache_lifespan: z
     .union([z.literal([0, '0', '0s']).transform(() => 0), duration])
