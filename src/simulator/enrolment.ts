@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash, randomBytes, randomInt } from 'node:crypto'
 import { type Clock, DAY, MINUTE, type Milliseconds, SECOND } from '../clock.ts'
 import { invalidParameter } from './failure.ts'
 import type { News } from './news.ts'
@@ -61,7 +61,10 @@ export function openEnrolments(parts: {
       if (!Number.isInteger(validSeconds) || validSeconds < 1 || validSeconds > (30 * DAY) / SECOND)
         throw invalidParameter('valid_secs')
       if (account.byName(username, policy().usernameNormalization)) throw invalidParameter('username already exists')
-      const user = account.add({ username })
+      const codes = Number(parameters.get('bypass_codes') ?? 0)
+      if (!Number.isInteger(codes) || codes < 0 || codes > 10) throw invalidParameter('bypass_codes')
+      const bypassCodes = Array.from({ length: codes }, () => String(randomInt(1e8, 1e9)))
+      const user = account.add({ username, passcode: null, bypassCodes })
       const expiration = Math.floor(clock() / SECOND) + validSeconds
       const code = begin({ username, userId: user.id, until: expiration * SECOND, device: undefined })
       const activationCode = `duo://${code}-${Buffer.from(host).toString('base64url')}`
@@ -69,6 +72,7 @@ export function openEnrolments(parts: {
         activation_barcode: `https://${host}/frame/qr?value=${encodeURIComponent(activationCode)}`,
         activation_code: activationCode,
         activation_url: `https://${host}/activate/${code}`,
+        ...(codes > 0 && { bypass_codes: bypassCodes }),
         expiration,
         user_id: user.id,
         username,
@@ -91,7 +95,7 @@ export function openEnrolments(parts: {
       const { username, userId } = enrolment
       const known =
         userId === undefined ? account.byName(username, policy().usernameNormalization) : account.byId(userId)
-      const user = known ?? (userId === undefined ? account.add({ username }) : undefined)
+      const user = known ?? (userId === undefined ? account.add({ username, passcode: null }) : undefined)
       if (!user) return undefined
       const device: SimulatedDevice = {
         id: `DP${createHash('sha256').update(secretOf(code)).digest('hex').toUpperCase().slice(0, 18)}`,

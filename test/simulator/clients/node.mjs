@@ -18,8 +18,9 @@ console.log(JSON.stringify({ version: `signature ${version}` }))
 for await (const line of createInterface({ input: process.stdin })) {
   const { name, params } = JSON.parse(line)
   const strings = Object.fromEntries(Object.entries(params).map(([key, value]) => [key, value === true ? '1' : value]))
-  const outcome = await new Promise(resolve =>
-    client.jsonApiCall(methods[name] ?? 'POST', `/auth/v2/${name}`, strings, resolve),
-  )
+  const method = methods[name] ?? 'POST'
+  // A picture is no JSON, at which jsonApiCall ends the process.
+  const text = await new Promise(resolve => client.apiCall(method, `/auth/v2/${name}`, strings, resolve))
+  const outcome = text.startsWith('{') ? JSON.parse(text) : { stat: 'OK', response: text.slice(1, 4) }
   console.log(JSON.stringify(outcome.stat === 'OK' ? { response: outcome.response } : { error: outcome }))
 }
