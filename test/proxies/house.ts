@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { connect, createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { type Setup, setUp } from '../support/postern.ts'
@@ -66,6 +67,8 @@ interface Cookies {
 export async function openHouse(cleanup: Cleanup): Promise<House> {
   const port = await freePort()
   const setup = await setUp({ publicPort: port, users: ['alice', 'bob'] }, cleanup)
+  const configuration = readFileSync(setup.configFile, 'utf8')
+  writeFileSync(setup.configFile, configuration.replace('server:\n', 'server:\n  identity_assertion: {}\n'))
   const [{ postern, cookies }, ...opened] = await Promise.all([
     servePostern(setup, cleanup),
     ...proxyKinds.map((kind, index) => openBehind(kind, `127.0.1.${index + 1}`, setup, cleanup)),

@@ -83,6 +83,13 @@ describe.each(proxyKinds)('behind %s', kind => {
     expect((await at.ask('two', { cookie: house.cookies.bob })).status).toBe(200)
   })
 
+  // Caddy’s file leaves it out: 2.6 would send the name of its variable where the gate signs nothing.
+  it.skipIf(kind.startsWith('caddy'))('passes the signed identity on, and no other', async () => {
+    await at.ask('one', { cookie: house.cookies.alice, lines: ['Remote-Assertion: forged'] })
+    const [, claims = ''] = folded(app(), 'REMOTE_ASSERTION').split('.')
+    expect(JSON.parse(Buffer.from(claims, 'base64url').toString())).toMatchObject({ sub: 'alice' })
+  })
+
   it('passes the application’s own answers on: its cookie, its 401 and its 403', async () => {
     for (const status of [401, 403, 404, 500]) {
       const answer = await at.ask('one', { cookie: house.cookies.alice, target: `/status/${status}` })
@@ -349,7 +356,7 @@ describe.each(proxyKinds)('behind %s', kind => {
   })
 
   it('judges the path that the application gets', async () => {
-    for (const target of readings) {
+    for (const target of [...readings, `http://${hostOf('public')}/x/../y?z`, `http://${hostOf('public')}`]) {
       at.forget()
       const answer = await at.ask('public', { target })
       if (at.received.length === 0) {
