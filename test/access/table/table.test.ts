@@ -54,7 +54,9 @@ const verdicts = z.strictObject({
 })
 
 const read = (file: string): unknown => JSON.parse(readFileSync(join(import.meta.dirname, file), 'utf8'))
-const files = readdirSync(import.meta.dirname).filter(file => file.endsWith('.json') && file !== 'verdicts.json')
+const files = readdirSync(import.meta.dirname).filter(
+  file => file.endsWith('.json') && file !== 'verdicts.json' && file !== 'refused.json',
+)
 
 let rows = 0
 for (const file of files) {
