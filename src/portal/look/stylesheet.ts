@@ -82,7 +82,7 @@ fieldset{border:0;min-inline-size:0}
 .input input:hover{border-color:var(--ink)}
 .input input:focus-visible{outline-offset:1px;border-radius:8px}
 .wrong input{border:2px solid var(--danger);padding-inline:11px}
-.reveal{position:absolute;inset-block-start:6px;inset-inline-end:6px;border-color:transparent;color:var(--link);font-weight:600}
+.input .reveal{position:absolute;inset-block-start:6px;inset-inline-end:6px;border-color:transparent;color:var(--link);font-weight:600}
 .input:has(.reveal:not([hidden])) input{padding-inline-end:76px}
 .check{display:grid;grid-template-columns:auto 1fr;column-gap:12px;align-items:start;min-block-size:44px;padding-block:4px}
 .check input{inline-size:20px;block-size:20px;margin:2px 0;accent-color:var(--accent)}
@@ -116,13 +116,14 @@ header .small{background:var(--card)}
 .tile-words{display:flex;flex-direction:column;flex:1;min-inline-size:0;line-height:1.375}
 .tile-words>*{overflow-wrap:anywhere}
 .tile-words .quiet{font-size:.875rem}
-.number{margin-inline-start:8px;white-space:nowrap}
+.ending{white-space:nowrap}
 .tile:has(:checked){border-color:var(--accent);box-shadow:inset 0 0 0 1px var(--accent);background:var(--sunken)}
 .tile:has(:checked) .icon{color:var(--accent)}
 .tile:has(:focus-visible){outline:3px solid var(--focus);outline-offset:2px}
 .tile :focus-visible{outline:none}
 .others h2{margin-block-end:8px}
 .card form>.others{margin-block-start:24px}
+.card form:has(.others)+.actions{margin-block-start:24px}
 button.tile{inline-size:100%;font:inherit;text-align:start}
 button.tile:focus-visible{outline:3px solid var(--focus);outline-offset:2px;border-radius:10px}
 .tag{display:inline-flex;align-items:center;align-self:start;gap:4px;font-size:.875rem;color:var(--quiet)}

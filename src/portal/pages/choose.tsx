@@ -79,7 +79,7 @@ export function DeviceName({ shell, device }: { shell: Shell; device: Device }):
       {shell.words.rich('choose.ending', {
         device: <bdi>{device.name}</bdi>,
         digits: (
-          <bdi class="number" dir="ltr">
+          <bdi class="ending" dir="ltr">
             {ending}
           </bdi>
         ),

@@ -1,7 +1,7 @@
 import type { VNode } from 'preact'
 import type { Device } from '../../duo/duo.ts'
 import { DeviceName, RememberBox } from './choose.tsx'
-import { Actions, Button, Form, Heading, LinkButton, Notice, SignOutButton, Time } from './parts.tsx'
+import { Actions, Button, Form, Heading, LinkButton, Notice, Time } from './parts.tsx'
 import type { Shell, View } from './view.ts'
 
 /** What the page for a passcode has to say above its form. */
@@ -140,7 +140,6 @@ export function passcodePage(shell: Shell, news: PasscodeNews | undefined, phone
           <LinkButton kind="second" href={shell.url('/prove', { another: '' })}>
             {words.text('common.another-way')}
           </LinkButton>
-          <SignOutButton shell={shell} />
         </Actions>
       </>
     ),
