@@ -47,6 +47,15 @@ program
   .action(async options => end(await (await import('./commands/explain.ts')).explain(options)))
 
 program
+  .command('doctor')
+  .description(
+    'look at all that sign-ins need, and ask Duo about each user: who could confirm one now, and what is in the way',
+  )
+  .addOption(configOption())
+  .option('--json', 'for programs')
+  .action(async options => end(await (await import('./commands/doctor.ts')).doctor(options)))
+
+program
   .command('hash')
   .description('make the hash of a password for the users file; asks for it, or reads it from standard input')
   .action(async options => end(await (await import('./commands/hash.ts')).hash(options)))

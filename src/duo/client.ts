@@ -137,7 +137,7 @@ export function parseApiHost(hostname: string): { name: string; port: number; or
  * @throws when the hostname is none, or Duo's package is not as expected
  */
 export function duoClient(parts: Parts): DuoClient {
-  const { config, log, proxy, pause = duration => sleep(duration, undefined, { ref: false }) } = parts
+  const { config, log, proxy, pause = duration => sleep(duration) } = parts
   const { sign, roots, userAgent } = duoPackage()
   const { name: host, origin } = parseApiHost(config.hostname)
   const { timeout = USUAL_TIMEOUT } = config

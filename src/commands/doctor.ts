@@ -1,0 +1,175 @@
+import { lookup } from 'node:dns/promises'
+import { userInfo } from 'node:os'
+import ipaddr from 'ipaddr.js'
+import { pino } from 'pino'
+import { loadConfig } from '../config/load.ts'
+import { formatProblem } from '../config/problem.ts'
+import type { Config } from '../config/schema.ts'
+import { type Connection, checkDuo, connectDuo } from '../duo/connect.ts'
+import { readiness } from '../duo/readiness.ts'
+import { lookAtStorage } from '../storage/look.ts'
+import { readUsersFile } from '../users/people.ts'
+import type { UsersFile } from '../users/users-file.ts'
+import { type Finding, formatFinding, known } from './doctor/finding.ts'
+import { disabledRow, formatPeople, type PersonRow, peopleFinding, rowOf } from './doctor/people.ts'
+import { proxiesFindings } from './doctor/proxies.ts'
+
+/** Worth a word, though Duo does not mind it yet. */
+const CLOCK_OFF_FROM_SECONDS = 30
+
+interface Report {
+  readonly findings: Finding[]
+  /** Undefined: Duo was not asked about anybody. */
+  readonly people?: PersonRow[]
+}
+
+/**
+ * Looks at everything that must be right before somebody can sign in, and asks Duo about each person of the users file. Sends no push, changes nothing.
+ * Resolves with the exit code: 1 when something has to be mended.
+ */
+export async function doctor(options: { config: string; json?: boolean | undefined }): Promise<number> {
+  const report = await examine(options.config, process.env)
+  const isWell = report.findings.every(({ severity }) => severity !== 'error')
+  if (options.json) console.log(JSON.stringify({ ok: isWell, ...report }, null, 2))
+  else {
+    for (const finding of report.findings) console.log(formatFinding(finding))
+    if (report.people !== undefined && report.people.length > 0) console.log(`\n${formatPeople(report.people)}`)
+  }
+  return isWell ? 0 : 1
+}
+
+/** All findings, without printing any. */
+export async function examine(file: string, env: NodeJS.ProcessEnv): Promise<Report> {
+  const loaded = await loadConfig(file, env)
+  const problems = (loaded.ok ? loaded.warnings : loaded.problems).map(problem => ({
+    area: 'configuration' as const,
+    severity: problem.severity,
+    what: formatProblem(problem),
+  }))
+  if (!loaded.ok) return { findings: problems }
+  const { config } = loaded
+  const read = await readUsersFile(config.authentication_backend.file)
+  const users = read.ok ? read.users : undefined
+  const findings: Finding[] = [
+    ...(problems.length > 0
+      ? problems
+      : [{ area: 'configuration' as const, severity: 'ok' as const, what: `${file} can be used` }]),
+    ...usersFindings(users, read.ok ? read.warnings.map(formatProblem) : read.problems.map(formatProblem)),
+    storageFinding(config),
+    ...proxiesFindings(config.server),
+  ]
+  if (config.duo_api === undefined || config.duo_api.disable) return { findings: [...findings, withoutDuo(config)] }
+  const duo = await examineDuo(config.duo_api, users, env)
+  return { ...duo, findings: [...findings, ...duo.findings] }
+}
+
+function usersFindings(users: UsersFile | undefined, said: readonly string[]): Finding[] {
+  const findings = said.map(what => ({ area: 'users file' as const, severity: 'warning' as const, what }))
+  if (users === undefined) return findings.map(finding => ({ ...finding, severity: 'error' }))
+  const all = [...users.entries.values()]
+  const able = all.filter(({ disabled, hash }) => !disabled && hash !== undefined).length
+  const severity = able === 0 ? 'warning' : 'ok'
+  return [...findings, { area: 'users file', severity, what: `${able} of ${all.length} people can sign in` }]
+}
+
+function storageFinding({ storage }: Config): Finding {
+  const as = process.getuid === undefined ? '' : ` as ${nameOfUser()}`
+  const wrong = lookAtStorage(storage)
+  if (wrong === null) return { area: 'storage', severity: 'ok', what: `${storage.local.path} can be opened${as}` }
+  return { area: 'storage', severity: 'error', what: `${wrong.message}${as}`, mend: wrong.mend, reason: wrong.reason }
+}
+
+function nameOfUser(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `user ${process.getuid?.()}` // no entry in the passwd file, as in a container
+  }
+}
+
+function withoutDuo({ access_control: { default_policy, rules } }: Config): Finding {
+  const wanted = default_policy === 'two_factor' || rules.some(({ policy }) => policy === 'two_factor')
+  return wanted
+    ? known('Duo', 'error', 'no-second-factor')
+    : { area: 'Duo', severity: 'ok', what: 'not configured, and no rule wants two_factor' }
+}
+
+async function examineDuo(
+  config: NonNullable<Config['duo_api']>,
+  users: UsersFile | undefined,
+  env: NodeJS.ProcessEnv,
+): Promise<Report> {
+  const log = pino({ level: 'silent' })
+  let connection: Connection
+  try {
+    connection = await connectDuo({ config, clock: Date.now, log, env })
+  } catch (error) {
+    return {
+      findings: [{ area: 'Duo', severity: 'error', what: error instanceof Error ? error.message : String(error) }],
+    }
+  }
+  const { client, apiHost } = connection
+  try {
+    const findings = [...wayFindings(config, connection), ...(await nameFindings(apiHost, connection))]
+    const finding = await checkDuo(client)
+    if (!finding.ok) {
+      const { reason, detail } = finding.failure
+      return {
+        findings: [...findings, ...clockFindings(client.clockOffsetSeconds), known('Duo', 'error', reason, detail)],
+      }
+    }
+    findings.push(
+      { area: 'Duo', severity: 'ok', what: `${config.hostname} answers, and takes these keys` },
+      ...clockFindings(finding.clockOffsetSeconds),
+      ...(finding.simulator
+        ? [
+            {
+              area: 'Duo' as const,
+              severity: 'warning' as const,
+              what: 'this is the simulator: it proves nothing about anybody',
+            },
+          ]
+        : []),
+    )
+    if (users === undefined) return { findings }
+    const people = await peopleRows(users, { client, config, apiHost })
+    return { findings: [...findings, peopleFinding(people)], people }
+  } finally {
+    await client.close()
+  }
+}
+
+function wayFindings(config: NonNullable<Config['duo_api']>, { proxy, ignored }: Connection): Finding[] {
+  const way = proxy === undefined ? 'directly' : `through the proxy ${proxy.address} of ${proxy.setBy}`
+  const trust = config.ca_file === undefined ? 'Duo’s own roots' : `the certificates in ${config.ca_file}`
+  return [
+    ...ignored.map(what => ({ area: 'Duo' as const, severity: 'warning' as const, what })),
+    { area: 'Duo', severity: 'ok', what: `asked ${way}, trusting ${trust}` },
+  ]
+}
+
+/** A name of Duo's that leads to this machine is bent: by a hosts file, or a name server. Through a proxy, the proxy looks it up. */
+async function nameFindings(apiHost: string, { proxy }: Connection): Promise<Finding[]> {
+  if (proxy !== undefined || !/\.duo(?:security|federal)\.com$/.test(apiHost)) return []
+  const addresses = await lookup(apiHost, { all: true }).catch(() => [])
+  const local = addresses.find(({ address }) => ['loopback', 'unspecified'].includes(ipaddr.process(address).range()))
+  return local === undefined ? [] : [known('Duo', 'error', 'duo-local', `${apiHost} is ${local.address} here`)]
+}
+
+function clockFindings(offsetSeconds: number | undefined): Finding[] {
+  if (offsetSeconds === undefined) return []
+  const seconds = Math.abs(offsetSeconds)
+  const how = `${seconds} s ${offsetSeconds < 0 ? 'behind' : 'ahead of'} Duo’s`
+  return seconds >= CLOCK_OFF_FROM_SECONDS
+    ? [known('Duo', 'warning', 'clock-off', `it is ${how}`)]
+    : [{ area: 'Duo', severity: 'ok', what: seconds === 0 ? 'the clock agrees with Duo’s' : `the clock is ${how}` }]
+}
+
+async function peopleRows(users: UsersFile, parts: Parameters<typeof readiness>[1]): Promise<PersonRow[]> {
+  const all = [...users.entries.values()]
+  const asked = all
+    .filter(({ disabled }) => !disabled)
+    .map(({ person: { username, emails } }) => ({ username, email: emails[0] }))
+  const rows = new Map((await readiness(asked, parts)).map(found => [found.username, rowOf(found)]))
+  return all.map(({ person: { username } }) => rows.get(username) ?? disabledRow(username))
+}

@@ -1,0 +1,248 @@
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { proxiesFindings } from '../../src/commands/doctor/proxies.ts'
+import { examine } from '../../src/commands/doctor.ts'
+import { type SimulatorOptions, startSimulator } from '../../src/simulator/simulator.ts'
+import { type Asked, certificate, fail, ok, scriptedDuo } from '../duo/scripted-duo.ts'
+import { duoKeys, type Setup, setUp } from '../support/postern.ts'
+import { freePort, node, projectRoot, start } from '../support/process.ts'
+
+type Account = SimulatorOptions['users']
+type Capabilities = NonNullable<NonNullable<Account[number]['devices']>[number]['capabilities']>
+
+const phone = (id: string, name = 'Phone', capabilities: Capabilities = ['push']) => ({
+  id,
+  name,
+  number: '+1 555 010 0123',
+  capabilities,
+})
+const account: Account = [
+  { username: 'alice', devices: [phone('DPALICE1', 'Alice’s phone', ['push', 'phone', 'sms', 'mobile_otp'])] },
+  { username: 'bob', devices: [phone('DPBOB1', 'Work phone'), { id: 'DHBOB2', name: '17', type: 'token' }] },
+  { username: 'carol', status: 'disabled', devices: [phone('DPCAROL1')] },
+  { username: 'dave', status: 'locked out', devices: [phone('DPDAVE1')] },
+  { username: 'erin', status: 'bypass', devices: [phone('DPERIN1')] },
+  { username: 'f.meier', devices: [phone('DPFRANK1')] },
+  { username: 'gina', devices: [phone('DPGINA1', 'Landline', [])] },
+]
+
+async function run(setup: Setup, ...args: string[]) {
+  const running = start(node, [join(projectRoot, 'src/main.ts'), 'doctor', '--config', setup.configFile, ...args])
+  const code = await running.exit
+  return { code, output: running.output() }
+}
+
+async function examined(setup: Setup, env: NodeJS.ProcessEnv = {}) {
+  const report = await examine(setup.configFile, env)
+  return {
+    ...report,
+    ok: report.findings.every(({ severity }) => severity !== 'error'),
+    of: (area: string) => report.findings.filter(finding => finding.area === area),
+    reasons: report.findings.flatMap(({ reason }) => reason ?? []),
+    people: new Map((report.people ?? []).map(person => [person.username, person])),
+  }
+}
+
+async function withSimulator(wishes: Parameters<typeof setUp>[0] = {}, users = account) {
+  const simulator = await startSimulator({ ...duoKeys, users })
+  onTestFinished(() => simulator.close())
+  return { simulator, setup: await setUp({ duo: simulator, ...wishes }) }
+}
+
+/** A Duo that answers as it is told, in the configuration in place of the simulator. */
+async function withScripted(answer: (asked: Asked) => string) {
+  const duo = await scriptedDuo((asked, socket) => void socket.write(answer(asked)))
+  return { duo, setup: await setUp({ duo: { apiPort: duo.port, ca: duo.certificate.ca } }) }
+}
+const ready = { result: 'auth', devices: [{ device: 'DP1', type: 'phone', capabilities: ['push'] }] }
+const now = () => Math.round(Date.now() / 1000)
+
+describe('postern doctor', () => {
+  it('asks Duo about each user, and says who could confirm a sign-in and how, or what is in the way and what to do', async () => {
+    const users = ['alice', 'bob', 'carol', 'dave', 'erin', 'gina', 'nobody']
+    const { simulator, setup } = await withSimulator({ users })
+    const found = await examined(setup)
+    expect(found.ok).toBe(false)
+    expect(Object.fromEntries([...found.people].map(([name, { state, reason }]) => [name, [state, reason]]))).toEqual({
+      alice: ['ready', undefined],
+      bob: ['ready', undefined],
+      carol: ['not ready', 'duo-disabled'],
+      dave: ['not ready', 'duo-locked'],
+      erin: ['passes', 'duo-allow'],
+      gina: ['not ready', 'duo-not-activated'],
+      nobody: ['not ready', 'duo-enroll'],
+    })
+    expect(found.people.get('alice')?.says).toBe('push, phone call, SMS on Alice’s phone (XXX-XXX-0123); passcode')
+    expect(found.people.get('bob')?.says).toBe('push on Work phone (XXX-XXX-0123); passcode')
+    for (const { state, mend } of found.people.values()) expect(mend !== undefined).toBe(state !== 'ready')
+    expect(found.of('people')).toMatchObject([{ severity: 'error', what: '2 ready, 1 passes, 4 not ready' }])
+    expect(simulator.pushes()).toEqual([])
+  })
+
+  it('ends with 0 when all is well, and makes no file', async () => {
+    const { setup } = await withSimulator({ users: ['alice', 'bob'] })
+    const before = readdirSync(setup.folder)
+    const { code, output } = await run(setup, '--json')
+    const report = JSON.parse(output)
+    expect(report.findings.filter(({ severity }: { severity: string }) => severity === 'error')).toEqual([])
+    expect(report).toMatchObject({ ok: true, people: [{ username: 'alice' }, { username: 'bob' }] })
+    expect(code).toBe(0)
+    expect(readdirSync(setup.folder)).toEqual(before)
+  })
+
+  it('shows people a table, with what to do below whoever is not ready', async () => {
+    const { setup } = await withSimulator({ users: ['alice', 'dave'] })
+    const { code, output: text } = await run(setup)
+    expect(code).toBe(1)
+    expect(text).toMatch(/^alice +ready +push, phone call, SMS on Alice’s phone/m)
+    expect(text).toMatch(/^dave +not ready +Duo has locked this user.*\n +→ In the Duo Admin Panel.*\(duo-locked\)$/m)
+    expect(text).toMatch(/^ok +Duo: .* takes these keys/m)
+  })
+
+  it.each(['frank@example.com', 'f.meier'])(
+    'finds that Duo knows somebody as %s, and says that an alias is needed',
+    async inDuo => {
+      const { setup } = await withScripted(({ path, parameters }) => {
+        if (!path.endsWith('/preauth')) return ok({ time: now() })
+        return parameters.username === inDuo ? ok(ready) : fail(40002, 'Invalid request parameters', 'username')
+      })
+      const entry = "{ displayname: Frank, password: '$6$x$y', email: frank@example.com }"
+      const name = inDuo === 'f.meier' ? 'f.meier@corp.example' : 'frank'
+      writeFileSync(join(setup.folder, 'users.yml'), `users:\n  ${name}: ${entry}\n`)
+      const found = (await examined(setup)).people.get(name)
+      expect(found).toMatchObject({ state: 'not ready', reason: 'duo-no-user', duoName: name })
+      expect(found?.says).toContain(`Duo knows this person as ${inDuo}`)
+      expect(found?.mend).toContain(`add ${name} as an alias of ${inDuo}`)
+    },
+  )
+
+  it('does not ask about somebody who is disabled in the users file', async () => {
+    const { setup } = await withSimulator({ users: ['alice'] })
+    const file = join(setup.folder, 'users.yml')
+    writeFileSync(file, "users:\n  zed:\n    displayname: Zed\n    disabled: true\n    password: '$6$x$y'\n")
+    const found = await examined(setup)
+    expect(found.people.get('zed')).toMatchObject({ state: 'disabled here', duoName: null })
+    expect(found.of('users file').some(({ what }) => what.includes('0 of 1'))).toBe(true)
+  })
+
+  it('names every problem of a configuration that cannot be used, and asks nobody anything', async () => {
+    const { simulator, setup } = await withSimulator({ more: 'sesion: {}\n' })
+    const found = await examined(setup)
+    expect(found.ok).toBe(false)
+    expect(found.of('configuration')[0]?.what).toMatch(/sesion/)
+    expect(found.of('Duo')).toEqual([])
+    expect(simulator.pushes()).toEqual([])
+  })
+
+  it('names what is wrong with the users file, and still asks Duo', async () => {
+    const { setup } = await withSimulator()
+    writeFileSync(join(setup.folder, 'users.yml'), 'users:\n  alice:\n    displayname: x\n')
+    const found = await examined(setup)
+    expect(found.of('users file')).toMatchObject([{ severity: 'error' }])
+    expect(found.of('Duo').some(({ what }) => what.includes('takes these keys'))).toBe(true)
+    expect(found.people.size).toBe(0)
+  })
+
+  it('finds a storage file that is none, and leaves it as it is', async () => {
+    const { setup } = await withSimulator({ users: ['alice'] })
+    mkdirSync(join(setup.folder, 'postern.sqlite3'))
+    const found = await examined(setup)
+    expect(found.of('storage')).toMatchObject([{ severity: 'error', reason: 'storage-denied' }])
+    expect(existsSync(join(setup.folder, 'postern.sqlite3-wal'))).toBe(false)
+  })
+
+  it('says that no second factor is configured though a rule wants one', async () => {
+    expect((await examined(await setUp())).reasons).toContain('no-second-factor')
+  })
+})
+
+describe('what Duo has against this server', () => {
+  it.each([
+    [40103, 'Invalid signature in request credentials', undefined, 'duo-signature'],
+    [40102, 'Invalid integration key in request credentials', undefined, 'duo-ikey'],
+    [40301, 'Access forbidden', 'Wrong integration type for this API.', 'duo-application'],
+    [40301, 'Client duo_api_nodejs version 1.5.0 is deprecated', undefined, 'duo-client-too-old'],
+    [40101, 'Missing request credentials', undefined, 'duo-refused'],
+  ])('row 109: %i %s (%s) is named with cause and mend', async (code, message, detail, reason) => {
+    const { duo, setup } = await withScripted(({ path }) =>
+      path.endsWith('/ping') ? ok({ time: now() }) : fail(code, message, detail),
+    )
+    const found = await examined(setup)
+    expect(found.ok).toBe(false)
+    expect(found.findings.find(finding => finding.reason === reason)).toMatchObject({ area: 'Duo', severity: 'error' })
+    expect(found.findings.find(finding => finding.reason === reason)?.mend).toMatch(/\w+\.$/)
+    expect(duo.asked.some(({ path }) => path.endsWith('/preauth'))).toBe(false)
+  })
+
+  it('a clock that is wrong is named with the seconds, and does not hide who is ready', async () => {
+    const { setup } = await withScripted(({ path }) => ok(path.endsWith('/preauth') ? ready : { time: now() + 1200 }))
+    const found = await examined(setup)
+    const clock = found.findings.find(({ reason }) => reason === 'clock-off')
+    expect(clock).toMatchObject({ severity: 'warning' })
+    expect(clock?.what).toMatch(/1(199|200|201) s behind Duo’s/)
+    expect(found.people.get('alice')?.state).toBe('ready')
+  })
+
+  it('row 111: a certificate of another authority is named', async () => {
+    const { setup } = await withScripted(() => ok({ time: now() }))
+    const other = await scriptedDuo(() => {})
+    writeFileSync(join(setup.folder, 'duo-ca.pem'), (await certificate()).ca)
+    const found = await examined(setup)
+    expect(found.reasons).toContain('duo-tls')
+    expect(other.asked).toEqual([])
+  })
+
+  it('nobody listens there: named, and people are not asked about', async () => {
+    const setup = await setUp({ duo: { apiPort: await freePort(), ca: (await certificate()).ca } })
+    const { code, output } = await run(setup, '--json')
+    expect(code).toBe(1)
+    expect(output).toContain('"duo-unreachable"')
+    expect(output).not.toContain('"people"')
+  })
+
+  it('two users whom Duo would take for one are told, and Duo is not asked about them', async () => {
+    const { duo, setup } = await withScripted(({ path }) => ok(path.endsWith('/preauth') ? ready : { time: now() }))
+    writeFileSync(
+      join(setup.folder, 'users.yml'),
+      "users:\n  sam@corp.example: { displayname: Sam, password: '$6$x$y' }\n  sam@partner.example: { displayname: Sam, password: '$6$x$y' }\n",
+    )
+    const found = await examined(setup)
+    expect([...found.people.values()].map(({ reason }) => reason)).toEqual(['duo-name-shared', 'duo-name-shared'])
+    expect(duo.asked.some(({ path }) => path.endsWith('/preauth'))).toBe(false)
+  })
+
+  it('shows no key, in no form of its output', async () => {
+    const { setup } = await withScripted(({ path }) =>
+      path.endsWith('/ping') ? ok({ time: now() }) : fail(40103, 'Invalid signature'),
+    )
+    const text = JSON.stringify(await examine(setup.configFile, {}))
+    for (const secret of [duoKeys.secretKey, duoKeys.integrationKey, 'a-secret-of-this-test', 'another-secret'])
+      expect(text).not.toContain(secret)
+  })
+})
+
+describe(proxiesFindings, () => {
+  const tcp = { kind: 'tcp', host: '', port: 9091 } as const
+  const unix = { kind: 'unix', path: '/run/postern.sock' } as const
+  const judged = (address: typeof tcp | typeof unix, entries: string[]) =>
+    proxiesFindings({ address, trusted_proxies: entries } as Parameters<typeof proxiesFindings>[0]).map(
+      ({ severity, reason }) => reason ?? severity,
+    )
+
+  it.each([
+    [tcp, ['127.0.0.0/8', '::1/128'], ['ok']],
+    [tcp, ['172.18.0.5'], ['ok']],
+    [tcp, ['172.16.0.0/12', '192.168.0.0/16', 'fd00::/64'], ['ok']],
+    [tcp, ['203.0.113.7'], ['ok']],
+    [tcp, ['203.0.113.0/24'], ['proxies-wide']],
+    [tcp, ['10.0.0.0/8'], ['proxies-wide']],
+    [tcp, ['2001:db8::/32', '10.1.2.3'], ['proxies-wide']],
+    [tcp, [], ['gate-untrusted-peer']],
+    [tcp, ['unix'], ['gate-untrusted-peer']],
+    [unix, ['unix'], ['ok']],
+    [unix, ['127.0.0.0/8'], ['gate-untrusted-peer']],
+  ])('%j trusting %j: %j', (address, entries, expected) => {
+    expect(judged(address, entries)).toEqual(expected)
+  })
+})
