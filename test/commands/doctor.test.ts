@@ -91,12 +91,14 @@ describe('postern doctor', () => {
     expect(readdirSync(setup.folder)).toEqual(before)
   })
 
-  it('shows people a table, with what to do below whoever is not ready', async () => {
-    const { setup } = await withSimulator({ users: ['alice', 'dave'] })
+  it('shows people a table, and what to do below it, each thing once', async () => {
+    const { setup } = await withSimulator({ users: ['alice', 'dave', 'nobody', 'nobody-else'] })
     const { code, output: text } = await run(setup)
     expect(code).toBe(1)
     expect(text).toMatch(/^alice +ready +push, phone call, SMS on Alice’s phone/m)
-    expect(text).toMatch(/^dave +not ready +Duo has locked this user.*\n +→ In the Duo Admin Panel.*\(duo-locked\)$/m)
+    expect(text).toMatch(/^dave +not ready +Duo has locked this user.*\(duo-locked\)$/m)
+    expect(text.match(/^- duo-enroll: In Duo, add the user.*$/gm)).toHaveLength(1)
+    expect(text.match(/^- duo-locked: .*Active\.$/gm)).toHaveLength(1)
     expect(text).toMatch(/^ok +Duo: .* takes these keys/m)
   })
 

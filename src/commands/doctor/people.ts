@@ -59,17 +59,19 @@ function waysInWords({ ways, devices }: Extract<Offer, { kind: 'choose' }>): str
   return [...byDevice, ...(ways.some(({ kind }) => kind === 'passcode') ? [words.passcode] : [])].join('; ')
 }
 
-/** The table, with what to do below a row that needs it. */
+/** The table, and below it what to do, each once. */
 export function formatPeople(rows: readonly PersonRow[]): string {
   const names = rows.map(({ username, duoName }) =>
     printable(duoName === null || duoName === username ? username : `${username} (${duoName})`),
   )
   const width = Math.min(Math.max(...names.map(({ length }) => length), 4), 40)
-  const lines = rows.flatMap(({ state, says, mend, reason }, at) => [
-    `${(names[at] ?? '').padEnd(width)}  ${state.padEnd(13)}  ${printable(says)}`,
-    ...(mend === undefined ? [] : [`${' '.repeat(width)}  ${' '.repeat(13)}  → ${printable(mend)} (${reason})`]),
-  ])
-  return [`${'user'.padEnd(width)}  ${'state'.padEnd(13)}  what Duo says`, ...lines].join('\n')
+  const line = (name: string, state: string, says: string) => `${name.padEnd(width)}  ${state.padEnd(13)}  ${says}`
+  const table = rows.map(({ state, says, reason }, at) =>
+    line(names[at] ?? '', state, printable(`${says}${reason === undefined ? '' : ` (${reason})`}`)),
+  )
+  const mends = new Set(rows.flatMap(({ mend, reason }) => (mend === undefined ? [] : [`${reason}: ${mend}`])))
+  const toDo = mends.size === 0 ? [] : ['', 'What to do:', ...[...mends].map(mend => `- ${printable(mend)}`)]
+  return [line('user', 'state', 'what Duo says'), ...table, ...toDo].join('\n')
 }
 
 /** All of them in one line. */
