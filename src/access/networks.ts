@@ -8,9 +8,10 @@ export function compileNetworks(entries: readonly string[]): (address: Address) 
   return address => ranges.some(([first, bits]) => first.kind() === address.kind() && address.match(first, bits))
 }
 
-/** Undefined: this is no address. */
+/** Undefined: this is no address; nor are octal, hexadecimal and short forms, which others read as 10.x. */
 export function parseAddress(text: string | undefined): Address | undefined {
-  return text !== undefined && ipaddr.isValid(text) ? ipaddr.process(text) : undefined
+  const valid = text !== undefined && (ipaddr.IPv4.isValidFourPartDecimal(text) || ipaddr.IPv6.isValid(text))
+  return valid ? ipaddr.process(text) : undefined
 }
 
 function range(entry: string): [first: Address, bits: number] {

@@ -102,6 +102,8 @@ export function checkNetworkNames(report: Report): void {
   const first = new Map<string, Path>()
   for (const { name, path } of networkNames(report)) {
     const earlier = first.get(name)
+    // The schema's library leaves it out.
+    if (name === '__proto__') report.error(path, 'A network cannot have this name.')
     if (isNetwork(name)) report.error(path, `${described(name)} is an address and cannot be a name too.`)
     if (earlier === undefined) first.set(name, path)
     else
