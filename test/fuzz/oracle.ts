@@ -104,7 +104,8 @@ export function judgeMessage(bytes: string): Message | undefined {
   const end = bytes.indexOf('\r\n\r\n', from)
   if (end === -1) return undefined
   const [first = '', ...lines] = bytes.slice(from, end).split('\r\n')
-  const [method = '', target = '', version = '', ...more] = first.split(' ')
+  // Section 3 lets a server read the first line by its words, whatever white space is between them; Node does so for spaces.
+  const [method = '', target = '', version = '', ...more] = first.split(/ +/)
   if (more.length > 0 || !TOKEN.test(method) || target === '' || !/^HTTP\/1\.[01]$/.test(version)) return undefined
   const fields: [string, string][] = []
   for (const line of lines) {
