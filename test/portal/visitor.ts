@@ -13,15 +13,19 @@ export interface Visitor {
 
 export const PORTAL = 'https://auth.example.com'
 
-export function visitor({ app }: UnderTest): Visitor {
+/** @param origin of the portal */
+export function visitor({ app }: Pick<UnderTest, 'app'>, origin = PORTAL): Visitor {
   const cookies = new Map<string, string>()
   const keep = (answer: LightMyRequestResponse) => {
-    for (const { name, value } of answer.cookies) cookies.set(name, value)
+    for (const { name, value } of answer.cookies) {
+      if (value === '') cookies.delete(name)
+      else cookies.set(name, value)
+    }
     self.token = /name="token" value="([^"]+)"/.exec(answer.body)?.[1] ?? self.token
     return answer
   }
   const base = () => ({
-    host: 'auth.example.com',
+    host: new URL(origin).host,
     cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; '),
   })
   const self: Visitor = {
@@ -35,7 +39,7 @@ export function visitor({ app }: UnderTest): Visitor {
           url,
           headers: {
             ...base(),
-            origin: PORTAL,
+            origin,
             'sec-fetch-site': 'same-origin',
             'content-type': 'application/x-www-form-urlencoded',
             ...headers,

@@ -24,6 +24,8 @@ interface Wishes {
   readonly folder?: string
   readonly duo?: { readonly apiPort: number; readonly ca: string }
   readonly selfEnrollment?: boolean
+  /** Further keys of `duo_api`, YAML: `autopush: true`. */
+  readonly duoKeys?: string
   readonly users?: readonly string[]
   readonly rules?: readonly { domain: string; policy: string }[]
   /** Further top-level sections, YAML. */
@@ -68,7 +70,7 @@ access_control:
 ${
   duo === undefined
     ? ''
-    : `duo_api: { hostname: "localhost:${duo.apiPort}", integration_key: ${duoKeys.integrationKey}, secret_key: ${duoKeys.secretKey}, ca_file: ${file('duo-ca.pem')}, enable_self_enrollment: ${wishes.selfEnrollment ?? false} }
+    : `duo_api: { hostname: "localhost:${duo.apiPort}", integration_key: ${duoKeys.integrationKey}, secret_key: ${duoKeys.secretKey}, ca_file: ${file('duo-ca.pem')}, enable_self_enrollment: ${wishes.selfEnrollment ?? false}${wishes.duoKeys === undefined ? '' : `, ${wishes.duoKeys}`} }
 `
 }${wishes.more ?? ''}`,
   )
