@@ -91,7 +91,7 @@ export function CallCard({ push, application, now }: { push: Push; application: 
       <form method="post" action={action(push)} class="answers">
         <TimeLeft push={push} now={now} />
         <Answer push={push} answer="deny" look="hang-up">
-          <Icon name="hang-up" />
+          <Icon name="call" />
           Hang up
         </Answer>
         {push.pickedUp ? (
@@ -158,7 +158,11 @@ function Detail({ name, value }: { name: string; value: string }) {
   return (
     <div>
       <dt>{shortened(name, 60)}</dt>
-      <dd>{shortened(value, 300)}</dd>
+      <dd>
+        {shortened(value, 300)
+          .split(/(?<=[/.])/)
+          .map((part, index) => [index > 0 && <wbr />, part])}
+      </dd>
     </div>
   )
 }

@@ -38,7 +38,7 @@ export function PhonePage(view: PhoneView) {
       news={path}
       typing={typing}
     >
-      <div class="stage" data-version={version} data-path={path}>
+      <main class="stage" data-version={version} data-path={path}>
         <div class="beside">
           <a class="back" href="/">
             <Icon name="back" /> All phones
@@ -50,13 +50,13 @@ export function PhonePage(view: PhoneView) {
           <Token {...view} />
         ) : (
           <div class="phone">
-            <main class="screen">
+            <div class="screen">
               <StatusBar now={view.now} />
               <Screen {...view} pending={pending.toReversed()} />
-            </main>
+            </div>
           </div>
         )}
-      </div>
+      </main>
     </Page>
   )
 }
@@ -175,7 +175,7 @@ function PressForm({
 
 function Token({ device, passcode = null, notice }: PhoneView) {
   return (
-    <main class="desk">
+    <div class="desk">
       <Notice words={notice} />
       <div class="token">
         <span class="ring" aria-hidden="true" />
@@ -186,7 +186,7 @@ function Token({ device, passcode = null, notice }: PhoneView) {
         </PressForm>
       </div>
       <p class="quiet">Each press shows another passcode. It lets in once.</p>
-    </main>
+    </div>
   )
 }
 

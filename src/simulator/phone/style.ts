@@ -63,7 +63,7 @@ a { color: var(--accent); }
 .request h2 { font-size: 1.375rem; font-weight: 500; letter-spacing: -.01em; text-wrap: balance; }
 .request b { font-weight: 700; }
 dl { display: grid; border-radius: 1rem; background: var(--sunken); padding: .25rem 1rem; max-height: 21rem; overflow-y: auto; }
-dl > div { display: grid; grid-template-columns: minmax(4.5rem, auto) 1fr; gap: 1rem; padding: .5rem 0; }
+dl > div { display: grid; grid-template-columns: minmax(4rem, auto) 1fr; gap: 1rem; padding: .5rem 0; }
 dl > div + div { border-top: 1px solid var(--line); }
 dt { color: var(--quiet); font-size: .875rem; line-height: 1.5rem; overflow-wrap: anywhere; }
 dd { font-weight: 600; text-align: end; min-width: 0; overflow-wrap: anywhere; }
@@ -106,6 +106,7 @@ input[aria-invalid='true'] { border-color: var(--danger); }
 .call progress::-webkit-progress-value { background: var(--on-call); }
 .call progress::-moz-progress-bar { background: var(--on-call); }
 .hang-up { background: #c8322b; color: #fff; }
+.hang-up .icon { transform: rotate(135deg); }
 .hang-up:hover { background: #a8201a; }
 .pick-up { background: #4fd18b; color: #06231d; }
 .pick-up:hover { background: #7be3aa; }
@@ -140,8 +141,9 @@ input[aria-invalid='true'] { border-color: var(--danger); }
 .token-button { width: 5.5rem; height: 5.5rem; border-radius: 50%; background: #f1efe8; color: #1c211e; box-shadow: 0 4px 10px rgb(0 0 0 / 35%); }
 .token-button:hover { background: #fff; }
 
-.enrol { justify-items: stretch; }
-.enrol form { display: grid; gap: .75rem; padding: 1.25rem; border-radius: 1.5rem; background: var(--card); }
+.enrol { justify-items: center; text-align: center; text-wrap: balance; padding-top: clamp(2rem, 12vh, 7rem); }
+.enrol .quiet { max-width: 28rem; }
+.enrol form { width: 100%; display: grid; gap: .75rem; text-align: start; padding: 1.25rem; border-radius: 1.5rem; background: var(--card); }
 .enrol label { font-weight: 600; }
 .enrol label .quiet { font-weight: 400; }
 .done { width: 4.5rem; height: 4.5rem; display: grid; place-items: center; border-radius: 50%; background: color-mix(in srgb, var(--accent) 12%, transparent); color: var(--accent); }
