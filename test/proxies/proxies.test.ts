@@ -364,6 +364,7 @@ describe.each(proxyKinds)('behind %s', kind => {
         continue
       }
       expect(at.questions().map(judgedTarget), target).toEqual([app().url])
+      expect(app().url).toMatch(/^\//)
     }
   })
 
