@@ -44,7 +44,7 @@ local function ask(txn)
   local request = txn.http:req_get_headers()
   local question = {
     ["x-forwarded-method"] = { txn.sf:method() },
-    ["x-forwarded-proto"] = { txn.sf:ssl_fc() == 1 and "https" or "http" },
+    ["x-forwarded-proto"] = { txn.sf:ssl_fc() == "1" and "https" or "http" },
     ["x-forwarded-host"] = { txn.sf:req_fhdr("host") },
     ["x-forwarded-uri"] = { txn.sf:pathq() },
     ["x-forwarded-for"] = { txn.sf:src() },

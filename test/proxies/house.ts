@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { connect, createServer as createTcpServer, type Server, type Socket } from 'node:net'
+import { makeCertificate } from '../../src/simulator/certificate.ts'
 import { type Setup, setUp } from '../support/postern.ts'
 import { freePort, node, type Running, start } from '../support/process.ts'
 import { type ProxyKind, proxyKinds, startProxy } from '../support/proxies.ts'
@@ -68,10 +69,18 @@ export async function openHouse(cleanup: Cleanup): Promise<House> {
   const port = await freePort()
   const setup = await setUp({ publicPort: port, users: ['alice', 'bob'] }, cleanup)
   const configuration = readFileSync(setup.configFile, 'utf8')
-  writeFileSync(setup.configFile, configuration.replace('server:\n', 'server:\n  identity_assertion: {}\n'))
+  writeFileSync(
+    setup.configFile,
+    configuration
+      .replace('server:\n', 'server:\n  identity_assertion: {}\n')
+      .replace('http://auth.postern.localhost', 'https://auth.postern.localhost'),
+  )
+  const certificate = await makeCertificate('localhost')
   const [{ postern, cookies }, ...opened] = await Promise.all([
     servePostern(setup, cleanup),
-    ...proxyKinds.map((kind, index) => openBehind(kind, `127.0.1.${index + 1}`, setup, cleanup)),
+    ...proxyKinds.map((kind, index) =>
+      openBehind(kind, { ...setup, address: `127.0.1.${index + 1}`, certificate }, cleanup),
+    ),
   ])
   return {
     port,
@@ -95,14 +104,14 @@ export async function servePostern(setup: Setup, cleanup: Cleanup): Promise<{ po
 
 async function openBehind(
   kind: ProxyKind,
-  address: string,
-  { publicPort: port, port: posternPort }: Setup,
+  place: Setup & { address: string; certificate: { cert: string; key: string } },
   cleanup: Cleanup,
 ): Promise<Behind> {
+  const { address, certificate, publicPort: port, port: posternPort } = place
   const received: Received[] = []
   const appPort = await openApp(received, cleanup)
   const gate = await openRelay(posternPort, cleanup)
-  await startProxy(kind, { publicPort: port, address, posternPort: gate.port, appPort }, cleanup)
+  await startProxy(kind, { publicPort: port, address, posternPort: gate.port, appPort, certificate }, cleanup)
   const dialled = () => dial({ address, port })
   return {
     kind,

@@ -103,12 +103,12 @@ describe.each(proxyKinds)('behind %s', kind => {
   })
 
   it('sends a visitor to the portal, with the way back', async () => {
-    const url = `http://two.postern.localhost:${house.port}/a%20b?c=d&rm=x&rd=y`
+    const url = `https://two.postern.localhost:${house.port}/a%20b?c=d&rm=x&rd=y`
     for (const cookie of [undefined, 'authelia_session=garbage', house.cookies.alice]) {
       const answer = await at.ask('two', { target: '/a%20b?c=d&rm=x&rd=y', ...(cookie && { cookie }) })
       expect(answer.status).toBe(302)
       expect(answer.headers.location).toBe(
-        `http://auth.postern.localhost:${house.port}/?rd=${encodeURIComponent(url)}&rm=GET`,
+        `https://auth.postern.localhost:${house.port}/?rd=${encodeURIComponent(url)}&rm=GET`,
       )
       expect(answer.headers).not.toHaveProperty('set-cookie')
       expect(answer.headers['cache-control']).toContain('no-store')
@@ -243,15 +243,15 @@ describe.each(proxyKinds)('behind %s', kind => {
     for (const cookie of [undefined, house.cookies.bob]) {
       const answer = await at.ask('closed', { target: '/x?y&rd=z', ...(cookie && { cookie }) })
       if (kind === 'nginx') {
-        const url = `http://closed.postern.localhost:${house.port}/x?y&rd=z`
+        const url = `https://closed.postern.localhost:${house.port}/x?y&rd=z`
         expect(answer.status).toBe(302)
         expect(answer.headers.location).toBe(
-          `http://auth.postern.localhost:${house.port}/denied?rd=${encodeURIComponent(url)}&rm=GET`,
+          `https://auth.postern.localhost:${house.port}/denied?rd=${encodeURIComponent(url)}&rm=GET`,
         )
       } else {
         expect([answer.status, answer.headers['content-type']]).toEqual([403, 'text/html; charset=utf-8'])
         expect(answer.headers['content-security-policy']).toContain(
-          `style-src http://auth.postern.localhost:${house.port};`,
+          `style-src https://auth.postern.localhost:${house.port};`,
         )
         expect(answer.body).toMatch(/[0-9A-Z]{4}-[0-9A-Z]{4}/)
       }
@@ -273,7 +273,7 @@ describe.each(proxyKinds)('behind %s', kind => {
     if (kind !== 'nginx') {
       expect(page.body).not.toMatch(/<(?:script|form)/)
       for (const [, url] of page.body.matchAll(/(?:href|src)="([^"]*)"/g))
-        expect(url).toMatch(new RegExp(`^(?:http://auth\\.postern\\.localhost:${house.port}/|mailto:|data:)`))
+        expect(url).toMatch(new RegExp(`^(?:https://auth\\.postern\\.localhost:${house.port}/|mailto:|data:)`))
     }
   })
 
@@ -463,14 +463,14 @@ describe.each(proxyKinds)('behind %s', kind => {
       expect([303, 400, 500], line).toContain(answer.status)
       if (answer.status === 303)
         expect(answer.headers.location, line).toBe(
-          `http://auth.postern.localhost:${house.port}/?rd=${encodeURIComponent(`http://two.postern.localhost:${house.port}/`)}&rm=POST`,
+          `https://auth.postern.localhost:${house.port}/?rd=${encodeURIComponent(`https://two.postern.localhost:${house.port}/`)}&rm=POST`,
         )
     }
     expect(at.received).toEqual([])
   })
 
   it('judges the host that it serves, however the request names it', async () => {
-    const two = `http://two.postern.localhost:${house.port}/`
+    const two = `https://two.postern.localhost:${house.port}/`
     const open = `public.postern.localhost:${house.port}`
     const answers = [
       await at.ask('two', { target: two, host: open }),
@@ -510,7 +510,7 @@ describe.each(proxyKinds)('behind %s', kind => {
     const answer = await at.ask('one', { target })
     const location = new URL(answer.headers.location ?? '')
     expect([...location.searchParams]).toEqual([
-      ['rd', `http://one.postern.localhost:${house.port}${target}`],
+      ['rd', `https://one.postern.localhost:${house.port}${target}`],
       ['rm', 'GET'],
     ])
   })

