@@ -148,12 +148,21 @@ function wayFindings(config: NonNullable<Config['duo_api']>, { proxy, ignored }:
   ]
 }
 
-/** A name of Duo's that leads to this machine is bent: by a hosts file, or a name server. Through a proxy, the proxy looks it up. */
+/** Through a proxy, the proxy looks the name up. */
 async function nameFindings(apiHost: string, { proxy }: Connection): Promise<Finding[]> {
-  if (proxy !== undefined || !/\.duo(?:security|federal)\.com$/.test(apiHost)) return []
-  const addresses = await lookup(apiHost, { all: true }).catch(() => [])
-  const local = addresses.find(({ address }) => ['loopback', 'unspecified'].includes(ipaddr.process(address).range()))
-  return local === undefined ? [] : [known('Duo', 'error', 'duo-local', `${apiHost} is ${local.address} here`)]
+  if (proxy !== undefined) return []
+  const found = await lookup(apiHost, { all: true }).catch(() => [])
+  return bentNameFindings(
+    apiHost,
+    found.map(({ address }) => address),
+  )
+}
+
+/** A name of Duo's that leads to this machine is bent: by a hosts file, or a name server. */
+export function bentNameFindings(apiHost: string, addresses: readonly string[]): Finding[] {
+  if (!/\.duo(?:security|federal)\.com$/.test(apiHost)) return []
+  const local = addresses.find(address => ['loopback', 'unspecified'].includes(ipaddr.process(address).range()))
+  return local === undefined ? [] : [known('Duo', 'error', 'duo-local', `${apiHost} is ${local} here`)]
 }
 
 function clockFindings(offsetSeconds: number | undefined): Finding[] {

@@ -2,8 +2,9 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { proxiesFindings } from '../../src/commands/doctor/proxies.ts'
-import { examine } from '../../src/commands/doctor.ts'
+import { bentNameFindings, examine } from '../../src/commands/doctor.ts'
 import { type SimulatorOptions, startSimulator } from '../../src/simulator/simulator.ts'
+import { connectProxy } from '../duo/connect-proxy.ts'
 import { type Asked, certificate, fail, ok, scriptedDuo } from '../duo/scripted-duo.ts'
 import { duoKeys, type Setup, setUp } from '../support/postern.ts'
 import { freePort, node, projectRoot, start } from '../support/process.ts'
@@ -214,6 +215,33 @@ describe('what Duo has against this server', () => {
     expect(duo.asked.some(({ path }) => path.endsWith('/preauth'))).toBe(false)
   })
 
+  it('says which proxy is used, without its password, and asks through it', async () => {
+    const { setup } = await withScripted(({ path }) => ok(path.endsWith('/preauth') ? ready : { time: now() }))
+    const proxy = await connectProxy()
+    const env = { POSTERN_DUO_API_PROXY: `http://postern:hunter2@127.0.0.1:${proxy.port}` }
+    const found = await examined(setup, env)
+    expect(found.of('Duo')[0]?.what).toContain(`through the proxy http://127.0.0.1:${proxy.port} of duo_api.proxy`)
+    expect(found.people.get('alice')?.state).toBe('ready')
+    expect(proxy.authorizations[0]).toBe(`Basic ${Buffer.from('postern:hunter2').toString('base64')}`)
+    expect(JSON.stringify(found)).not.toContain('hunter2')
+    const refusing = await connectProxy((_, socket) => {
+      socket.end('HTTP/1.1 407 Proxy Authentication Required\r\n\r\n')
+      return true
+    })
+    const refused = await examined(setup, {
+      POSTERN_DUO_API_PROXY: `http://postern:hunter2@127.0.0.1:${refusing.port}`,
+    })
+    expect(refused.reasons).toContain('duo-proxy')
+    expect(JSON.stringify(refused)).not.toContain('hunter2')
+  })
+
+  it('row 111: NODE_TLS_REJECT_UNAUTHORIZED=0 is named', async () => {
+    const { setup } = await withScripted(({ path }) => ok(path.endsWith('/preauth') ? ready : { time: now() }))
+    const found = await examined(setup, { NODE_TLS_REJECT_UNAUTHORIZED: '0' })
+    expect(found.of('Duo')[0]).toMatchObject({ severity: 'warning' })
+    expect(found.of('Duo')[0]?.what).toContain('NODE_TLS_REJECT_UNAUTHORIZED=0 is set')
+  })
+
   it('shows no key, in no form of its output', async () => {
     const { setup } = await withScripted(({ path }) =>
       path.endsWith('/ping') ? ok({ time: now() }) : fail(40103, 'Invalid signature'),
@@ -221,6 +249,20 @@ describe('what Duo has against this server', () => {
     const text = JSON.stringify(await examine(setup.configFile, {}))
     for (const secret of [duoKeys.secretKey, duoKeys.integrationKey, 'a-secret-of-this-test', 'another-secret'])
       expect(text).not.toContain(secret)
+  })
+})
+
+describe(bentNameFindings, () => {
+  it.each([
+    ['api-1234.duosecurity.com', ['127.0.0.1'], ['duo-local']],
+    ['api-1234.duosecurity.com', ['54.241.191.128', '::1'], ['duo-local']],
+    ['api-1234.duofederal.com', ['::ffff:127.0.0.1'], ['duo-local']],
+    ['api-1234.duosecurity.com', ['0.0.0.0'], ['duo-local']],
+    ['api-1234.duosecurity.com', ['54.241.191.128'], []],
+    ['api-1234.duosecurity.com', [], []],
+    ['localhost', ['127.0.0.1'], []],
+  ])('row 110: %s that leads to %j: %j', (name, addresses, expected) => {
+    expect(bentNameFindings(name, addresses).map(({ reason }) => reason)).toEqual(expected)
   })
 })
 
