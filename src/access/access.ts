@@ -2,6 +2,7 @@ import type { Milliseconds } from '../clock.ts'
 import type { Config, Factor, Policy } from '../config/schema.ts'
 import { explainDecision } from './explain.ts'
 import { type Candidate, indexByHost } from './hosts.ts'
+import { patternCompiler } from './pattern.ts'
 import { type Asked, ask, compileRule, type Rule } from './rule.ts'
 
 export type { Factor } from '../config/schema.ts'
@@ -128,8 +129,9 @@ export function compileAccess({ access_control, definitions }: Pick<Config, 'acc
     ...networks.map(({ name, networks }) => [name, networks] as const),
     ...Object.entries(definitions.network),
   ])
-  const compiled = rules.map((rule, position) => compileRule(rule, position, known))
-  const index = indexByHost(compiled)
+  const compilePattern = patternCompiler()
+  const compiled = rules.map((rule, position) => compileRule(rule, position, known, compilePattern))
+  const index = indexByHost(compiled, compilePattern)
   const fallback: Decision = {
     policy: default_policy,
     rule: null,

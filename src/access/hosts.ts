@@ -1,6 +1,6 @@
 import type { Decision } from './access.ts'
 import { isMember, type Who } from './names.ts'
-import { compilePattern } from './pattern.ts'
+import type { Pattern } from './pattern.ts'
 import type { Rule } from './rule.ts'
 
 /** A rule of which a domain matches a host. */
@@ -12,7 +12,7 @@ export interface Candidate {
   readonly decision: Decision
 }
 
-const HOSTS_AT_MOST = 1000
+const MORE_HOSTS_AT_MOST = 1000
 const CANDIDATES_AT_MOST = 100_000
 
 export interface HostIndex {
@@ -26,7 +26,7 @@ export interface HostIndex {
  * Rules by host, so that a decision looks at no rule of another host: `x` and `*.x` by one look-up a label; what has no such key (`domain_regex`,
  * `{user}-x`) is tried one by one, once a host.
  */
-export function indexByHost(rules: readonly Rule[]): HostIndex {
+export function indexByHost(rules: readonly Rule[], compilePattern: (source: string) => Pattern): HostIndex {
   const exact = new Map<string, Candidate[]>()
   const below = new Map<string, Candidate[]>()
   const people = new Map<string, ((prefix: string) => Candidate)[]>()
@@ -79,8 +79,8 @@ export function indexByHost(rules: readonly Rule[]): HostIndex {
       lists.push(inOrder(others.flatMap(matching => matching(host) ?? [])))
       const filled = lists.filter(list => list.length > 0)
       const merged = filled.length === 1 && filled[0] !== undefined ? filled[0] : inOrder(filled.flat())
-      // The hosts of a proxy are few. Bounded, since those that a visitor makes up are not.
-      if (known.size >= HOSTS_AT_MOST || held > CANDIDATES_AT_MOST) {
+      // Those of the rules, and some more. Bounded, since those that a visitor makes up are not.
+      if (known.size >= exact.size + MORE_HOSTS_AT_MOST || held > CANDIDATES_AT_MOST) {
         known.clear()
         held = 0
       }

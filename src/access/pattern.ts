@@ -12,8 +12,17 @@ export interface Pattern {
   readonly namesPeople: boolean
 }
 
-/** @throws when it is no expression; the configuration was checked */
-export function compilePattern(source: string): Pattern {
+/** Each expression is compiled once, in however many rules it stands. @throws when it is none; the configuration was checked */
+export function patternCompiler(): (source: string) => Pattern {
+  const known = new Map<string, Pattern>()
+  return source => {
+    const pattern = known.get(source) ?? compilePattern(source)
+    known.set(source, pattern)
+    return pattern
+  }
+}
+
+function compilePattern(source: string): Pattern {
   const expression = RE2JS.compile(source)
   const names = Object.keys(expression.namedGroups())
   const [user, group] = [names.includes('User'), names.includes('Group')]

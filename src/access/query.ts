@@ -1,5 +1,5 @@
 import type { Config } from '../config/schema.ts'
-import { compilePattern } from './pattern.ts'
+import type { Pattern } from './pattern.ts'
 
 type Rule = Config['access_control']['rules'][number]
 type Condition = NonNullable<Rule['query']>[number][number]
@@ -32,7 +32,10 @@ function decoded(text: string): string {
 }
 
 /** One condition of a rule. A key that is not there has the empty value, as in Authelia: so `not equal` holds for it. */
-export function compileCondition({ key, operator, value }: Condition): (query: Query) => boolean {
+export function compileCondition(
+  { key, operator, value }: Condition,
+  compilePattern: (source: string) => Pattern,
+): (query: Query) => boolean {
   const wanted = value ?? ''
   const valueIn = (query: Query) => query.get(key) ?? ''
   switch (operator ?? (value === undefined ? 'present' : 'equal')) {

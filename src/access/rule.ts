@@ -2,7 +2,7 @@ import type { Config } from '../config/schema.ts'
 import type { AccessObject, Criterion, CriterionVerdict, Decision, Subject } from './access.ts'
 import type { Who } from './names.ts'
 import { type Address, compileNetworks, parseAddress } from './networks.ts'
-import { compilePattern } from './pattern.ts'
+import type { Pattern } from './pattern.ts'
 import { compileCondition, parseQuery, type Query } from './query.ts'
 import { type Reading, type Readings, readingsOf } from './readings.ts'
 
@@ -63,6 +63,7 @@ export function compileRule(
   config: RuleConfig,
   position: number,
   networks: ReadonlyMap<string, readonly string[]>,
+  compilePattern: (source: string) => Pattern,
 ): Rule {
   const { policy } = config
   const resources = config.resources?.map(compilePattern)
@@ -99,7 +100,7 @@ export function compileRule(
       return may ? 'may' : 'miss'
     })
   if (config.query !== undefined) {
-    const wanted = config.query.map(all => all.map(compileCondition))
+    const wanted = config.query.map(all => all.map(one => compileCondition(one, compilePattern)))
     add('query', asked => {
       const query = queryOf(asked)
       return hit(wanted.some(all => all.every(holds => holds(query))))

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { AccessObject, Subject } from '../../src/access/access.ts'
+import { patternCompiler } from '../../src/access/pattern.ts'
 import { compileCondition, parseQuery } from '../../src/access/query.ts'
 import { type Policy, policies, queryOperators } from '../../src/config/schema.ts'
 import { access, accessOf, bob, john, object, type RuleConfig } from './rules.ts'
@@ -295,7 +296,7 @@ describe('networks', () => {
 
 describe('query', () => {
   const holds = (condition: Parameters<typeof compileCondition>[0], query: string) =>
-    compileCondition(condition)(parseQuery(`/?${query}`))
+    compileCondition(condition, patternCompiler())(parseQuery(`/?${query}`))
 
   it.each([
     [{ key: 'a' }, ['a', 'a=', 'a=1', 'b&a'], ['', 'b', 'A', 'b=a']],
