@@ -1,7 +1,8 @@
+import { AxeBuilder } from '@axe-core/playwright'
 import type { Browser, Page } from 'playwright-core'
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import type { PolicyInput } from '../../src/simulator/policy.ts'
-import { openBrowser } from '../support/browser.ts'
+import { openBrowser, openPerson } from '../support/browser.ts'
 import { endsWithSuite } from '../support/process.ts'
 import { client, simulator } from './client.ts'
 
@@ -18,10 +19,7 @@ beforeAll(async () => {
 async function open(path = alices, { javaScriptEnabled = true, policy = {} as PolicyInput } = {}) {
   const simulated = await simulator()
   simulated.setPolicy(policy)
-  const page = await browser.newPage({ javaScriptEnabled })
-  onTestFinished(() => page.close())
-  const faults: string[] = []
-  page.on('pageerror', error => faults.push(String(error)))
+  const { page, faults } = await openPerson(browser, { javaScriptEnabled })
   await page.goto(`${simulated.phoneUrl}${path}`)
   const call = client(simulated)
   const post = async (name: string, params: Record<string, string>) =>
@@ -175,4 +173,34 @@ describe('looking', () => {
     expect([state(simulated), (await post('preauth', { username: 'newcomer' })).result]).toEqual(['pending', 'enroll'])
     expect(await (await fetch(`${simulated.phoneUrl}${alices}`)).text()).toContain('••• •••')
   })
+})
+
+describe('the pages', () => {
+  it('have nothing that axe finds, light or dark, and fit a small phone', async () => {
+    const { simulated, page, post, verifiedPush } = await open('/', {
+      policy: { verifiedPush: 'required', smsBatch: 3 },
+    })
+    await page.setViewportSize({ width: 320, height: 568 })
+    const judge = async (path: string) => {
+      await page.goto(`${simulated.phoneUrl}${path}`)
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+        const { violations } = await new AxeBuilder({ page }).options({ preload: false }).analyze()
+        expect(
+          violations.map(({ id, nodes }) => [id, nodes[0]?.html]),
+          `${path} ${colorScheme}`,
+        ).toEqual([])
+      }
+      expect(await page.evaluate(() => document.documentElement.scrollWidth), path).toBe(320)
+    }
+    const { enroll_portal_url } = await post('preauth', { username: 'newcomer' })
+    await judge('/')
+    await judge(`/activate/${new URL(enroll_portal_url).searchParams.get('code')}`)
+    await judge(bobsToken)
+    await verifiedPush()
+    simulated.answer(simulated.pushes()[0]?.id ?? '', 'approve', 'wrong')
+    await post('auth', { factor: 'sms', device: 'auto' })
+    await post('auth', { factor: 'phone', device: 'auto', async: '1' })
+    await judge(alices)
+  }, 60_000)
 })
