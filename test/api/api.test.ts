@@ -117,9 +117,18 @@ describe('POST /api/firstfactor', () => {
     ['deep objects', `${'{"a":'.repeat(2700)}1${'}'.repeat(2700)}`],
     ['deep lists', '['.repeat(8000) + ']'.repeat(8000)],
   ])('row 52: a body of %s holds the gate up no longer than another one', async (_, body) => {
-    const began = performance.now()
-    for (let i = 0; i < 30; i++) expectRefusal(await post('/api/firstfactor', body), [400])
-    expect(performance.now() - began).toBeLessThan(400) // some 2 ms each; a reader that is quadratic took 15 to 60
+    const plain = JSON.stringify({ a: 'x'.repeat(body.length - 8) })
+    const best = async (sent: string) => {
+      let least = Number.POSITIVE_INFINITY
+      for (let i = 0; i < 30; i++) {
+        const began = performance.now()
+        expectRefusal(await post('/api/firstfactor', sent), [400])
+        least = Math.min(least, performance.now() - began)
+      }
+      return least
+    }
+    // The best of many, of both: what else runs on the machine does not count. A reader that is quadratic took 15 to 60 ms.
+    expect(await best(body)).toBeLessThan((await best(plain)) + 8)
   })
 
   it('row 52: 200,000 brackets are refused by their size', async () => {

@@ -113,6 +113,67 @@ describe('a front end written for Authelia’s API', () => {
     })
   })
 
+  it('takes a passcode in an extra field, and says no more of a wrong one than of a wrong password', async () => {
+    const program = await openProgram()
+    await program.ask('POST', '/api/firstfactor', login('alice'))
+    expect(await program.ask('POST', '/api/secondfactor/duo', { passcode: '000000' })).toEqual({
+      status: 401,
+      json: { status: 'KO', message: 'Authentication failed. Check your credentials.' },
+    })
+    expect((await program.ask('POST', '/api/secondfactor/duo', { passcode: 'x'.repeat(65) })).status).toBe(400)
+    expect(await levelOf(program)).toBe(1)
+    const passcode = program.simulator.passcode('DPALICE0000000000001')
+    expect((await program.ask('POST', '/api/secondfactor/duo', { passcode, targetURL: target })).json).toEqual({
+      status: 'OK',
+      data: { redirect: target },
+    })
+    expect(await levelOf(program)).toBe(2)
+    // Used up, and nothing is asked of whom nothing more is wanted.
+    expect((await program.ask('POST', '/api/secondfactor/duo', { passcode })).json).toEqual({ status: 'OK' })
+    expect(program.postern.events('passcode.accepted')).toHaveLength(1)
+  })
+
+  it('row 129: is told to wait once wrong passcodes have banned the person, in every session', async () => {
+    const program = await openProgram()
+    const other = frontEnd(program.postern)
+    for (const { ask } of [program, other]) await ask('POST', '/api/firstfactor', login('alice'))
+    const guesses = await Promise.all(
+      Array.from({ length: 8 }, (_, i) =>
+        (i % 2 === 0 ? program : other).ask('POST', '/api/secondfactor/duo', { passcode: `00000${i}` }),
+      ),
+    )
+    expect(guesses.filter(({ status }) => status === 401).length).toBeLessThanOrEqual(3)
+    expect(guesses.filter(({ status }) => status === 429).length).toBeGreaterThanOrEqual(5)
+    const passcode = program.simulator.passcode('DPALICE0000000000001')
+    expect((await program.ask('POST', '/api/secondfactor/duo', { passcode })).status).toBe(429)
+    expect((await program.ask('POST', '/api/secondfactor/duo', {})).status).toBe(429)
+    expect(program.simulator.pushes()).toHaveLength(0)
+    expect(await levelOf(program)).toBe(1)
+  })
+
+  it('can ask for a call, and for one device of several', async () => {
+    const program = await openProgram()
+    await program.ask('POST', '/api/firstfactor', login('bob'))
+    const waiting = program.ask('POST', '/api/secondfactor/duo', { device: 'DPBOB000000000000001', method: 'phone' })
+    const call = await pending(program.simulator)
+    expect(call.device.name).toBe('Work phone')
+    program.simulator.answer(call.id, 'pick-up')
+    program.simulator.answer(call.id, 'approve')
+    expect((await waiting).json).toEqual({ status: 'OK' })
+    expect(await levelOf(program)).toBe(2)
+  })
+
+  it('is sent the push of the only device also when a passcode was used last', async () => {
+    const program = await openProgram()
+    await program.ask('POST', '/api/firstfactor', login('alice'))
+    const passcode = program.simulator.passcode('DPALICE0000000000001')
+    await program.ask('POST', '/api/secondfactor/duo', { passcode })
+    await program.ask('POST', '/api/firstfactor', login('alice'))
+    const waiting = program.ask('POST', '/api/secondfactor/duo', {})
+    program.simulator.answer((await pending(program.simulator)).id, 'approve')
+    expect((await waiting).status).toBe(200)
+  })
+
   it.each(['deny', 'fraud'] as const)('is told 401 when the phone says %s', async answer => {
     const program = await openProgram()
     await program.ask('POST', '/api/firstfactor', login('alice'))

@@ -112,9 +112,7 @@ describe('each answer of Duo has its page, its event and its reason, and lets no
       'a phone that cannot take a push',
       {
         before: simulator =>
-          simulator.setUsers(
-            aliceAs({ devices: alice[0]?.devices?.map(device => ({ ...device, capabilities: ['sms'] })) }),
-          ),
+          simulator.setUsers(aliceAs({ devices: alice[0]?.devices?.map(device => ({ ...device, capabilities: [] })) })),
       },
       { status: 200, heading: 'Ask your administrator', event: 'duo.no-device', reason: 'duo-not-activated' },
     ],
