@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { fromParts, parseUrl } from '../../src/http/original-url.ts'
-import { budget, timeout } from './budget.ts'
+import { timeout, tryOut } from './budget.ts'
 import { changed, changes } from './bytes.ts'
 import { judgeParts, judgeUrl, type Place, written } from './oracle.ts'
 
@@ -77,9 +77,9 @@ const seen = (said: ReturnType<typeof parseUrl>): Place | undefined =>
       }
 
 describe('a fuzzer of the URL that is judged', () => {
-  it('takes what a strict parser takes, as the same URL, and refuses the rest: whole URLs', { timeout }, () => {
+  it('takes what a strict parser takes, as the same URL, and refuses the rest: whole URLs', { timeout }, async () => {
     let taken = 0
-    fc.assert(
+    await tryOut(
       fc.property(url, changes, (text, list) => {
         const asked = changed(text, list)
         const wanted = judgeUrl(asked)
@@ -92,14 +92,13 @@ describe('a fuzzer of the URL that is judged', () => {
         expect(said.target.startsWith(said.path)).toBe(true)
         expect(said.path).not.toMatch(/[?#]/)
       }),
-      budget,
     )
-    expect(taken).toBeGreaterThan(20) // or it has tried nothing
+    expect(taken).toBeGreaterThan(0) // or it has tried nothing
   })
 
-  it('takes what a strict parser takes, and refuses the rest: in parts', { timeout }, () => {
+  it('takes what a strict parser takes, and refuses the rest: in parts', { timeout }, async () => {
     let taken = 0
-    fc.assert(
+    await tryOut(
       fc.property(scheme, authority, target, changes, (one, two, three, list) => {
         const place = changed(two, list)
         const said = fromParts(one, place, three)
@@ -108,8 +107,7 @@ describe('a fuzzer of the URL that is judged', () => {
         if (wanted !== undefined) taken++
         expect(seen(said)).toEqual(wanted)
       }),
-      budget,
     )
-    expect(taken).toBeGreaterThan(20)
+    expect(taken).toBeGreaterThan(0)
   })
 })
