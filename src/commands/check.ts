@@ -1,7 +1,11 @@
 import { loadConfig } from '../config/load.ts'
 import { formatProblem, inOrder, type Problem } from '../config/problem.ts'
+import type { Config } from '../config/schema.ts'
+import { duoName, namesakes } from '../duo/names.ts'
+import { problems as catalogue } from '../problems/problems.ts'
 import { slowHashes } from '../users/costs.ts'
 import { readUsersFile } from '../users/people.ts'
+import type { UsersFile } from '../users/users-file.ts'
 
 /**
  * Tells all that is wrong with a configuration and the users file that it names, without starting anything or asking Duo.
@@ -15,12 +19,28 @@ export async function check(options: { config: string }): Promise<number> {
     const read = await readUsersFile(file)
     problems.push(...inOrder(read.ok ? read.warnings : read.problems))
     const slow = read.ok ? await slowHashes(read.users) : []
-    for (const message of slow)
+    const unasked = read.ok ? namesNotForDuo(loaded.config.duo_api, read.users) : []
+    for (const message of [...slow, ...unasked])
       problems.push({ severity: 'warning', file: file.path, line: 0, column: 0, key: '', message })
   }
   for (const problem of problems) console.log(formatProblem(problem))
   console.log(closingLine(options.config, problems))
   return problems.some(isError) ? 1 : 0
+}
+
+/** People whom Duo could not be asked about: without a name for it, or with one that another has too. */
+function namesNotForDuo(duo: Config['duo_api'], { entries }: UsersFile): string[] {
+  if (duo === undefined || duo.disable) return []
+  const people = [...entries.values()].flatMap(({ person, disabled }) =>
+    disabled ? [] : [{ username: person.username, email: person.emails[0] }],
+  )
+  const nameless = people.filter(person => duoName(duo.username, person) === null).map(({ username }) => username)
+  const told = (reason: 'duo-name-empty' | 'duo-name-shared', names: readonly string[]) =>
+    `${catalogue[reason].title}: ${names.join(', ')}. ${catalogue[reason].mend}`
+  return [
+    ...(nameless.length > 0 ? [told('duo-name-empty', nameless)] : []),
+    ...namesakes(duo.username, people).map(({ usernames }) => told('duo-name-shared', usernames)),
+  ]
 }
 
 const isError = ({ severity }: Problem) => severity === 'error'

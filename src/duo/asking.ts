@@ -56,19 +56,35 @@ const outage: readonly Reason[] = [
 export function openAsking(parts: Parts): Asking {
   const { config, client, apiHost, kept, asked, people, isUnguarded, tokenOf, clock, log } = parts
   let passingSince: Milliseconds | null = null
+  let shared: { among: unknown; names: ReadonlyMap<string, readonly string[]> } = { among: undefined, names: new Map() }
   let toldAt = Number.NEGATIVE_INFINITY
 
   function unasked(reason: NoDeviceReason): Preauthorized {
     return { offer: { kind: 'no-device', reason, device: null, passcode: false }, name: '', verified: null }
   }
 
+  /** By each person who shares a name: all who do. */
+  function sharedNames(): ReadonlyMap<string, readonly string[]> {
+    const everybody = people.everybody()
+    if (everybody !== shared.among)
+      shared = {
+        among: everybody,
+        names: new Map(
+          namesakes(config.username, everybody).flatMap(({ usernames }) =>
+            usernames.map(username => [username, usernames] as const),
+          ),
+        ),
+      }
+    return shared.names
+  }
+
   function nameOf({ username, email }: Owner): string | Preauthorized {
     const name = duoName(config.username, { username, email })
     if (name === null) return unasked('duo-name-empty')
-    const shared = namesakes(config.username, people.everybody()).find(({ usernames }) => usernames.includes(username))
-    if (shared === undefined) return name
+    const namesake = sharedNames().get(username)
+    if (namesake === undefined) return name
     const { title, mend } = problems['duo-name-shared']
-    log.warn({ usernames: shared.usernames, reason: 'duo-name-shared' }, `${title}. ${mend}`)
+    log.warn({ usernames: namesake, reason: 'duo-name-shared' }, `${title}. ${mend}`)
     return unasked('duo-name-shared')
   }
 

@@ -224,8 +224,8 @@ export interface Duo {
 
 /** What users/ knows of people, bans and counts, for the second factor. */
 export interface People {
-  /** All who may sign in: two of them whom Duo would take for one are refused. */
-  everybody(): Iterable<{ readonly username: string; readonly email: string | undefined }>
+  /** All who may sign in, the same list until that changes: two of them whom Duo would take for one are refused. */
+  everybody(): readonly { readonly username: string; readonly email: string | undefined }[]
   /** Until when this person may not prove anything; null: they may. */
   bannedUntil(username: string): Milliseconds | null
   /** Counts a try at a passcode, before it is made. Rejects when the counters do not answer: nothing may be tried then. */

@@ -49,6 +49,7 @@ export async function openUsers(parts: Parts): Promise<Users> {
   const regulation = openRegulation(parts.counters, parts.regulation, parts.clock)
   const decoyKey = randomBytes(32)
   let decoyFor = decoys([], decoyKey)
+  let everybody: ReturnType<Users['everybody']> = []
   let measured = new Map<string, Promise<void>>()
   const people = await openPeople({ ...config.file, path: resolve(config.file.path) }, log, inUse)
 
@@ -67,6 +68,9 @@ export async function openUsers(parts: Parts): Promise<Users> {
     decoyFor = decoys(entries.values(), decoyKey)
     measured = new Map(dearest.map(([cost, hash]) => [cost, measured.get(cost) ?? measure(hash)]))
     evenTime.keep(new Set(costs.keys()))
+    everybody = [...entries.values()].flatMap(({ person, disabled }) =>
+      disabled ? [] : [{ username: person.username, email: person.emails[0] }],
+    )
   }
 
   async function measure(hash: PasswordHash): Promise<void> {
@@ -118,10 +122,7 @@ export async function openUsers(parts: Parts): Promise<Users> {
       return entry === undefined || entry.disabled ? undefined : entry.person
     },
 
-    *everybody() {
-      for (const { person, disabled } of people.current.entries.values())
-        if (!disabled) yield { username: person.username, email: person.emails[0] }
-    },
+    everybody: () => everybody,
 
     isBanned: username => regulation.bannedUntil(username) !== null,
     bannedUntil: username => regulation.bannedUntil(username),

@@ -45,8 +45,8 @@ export interface Users {
   readonly fault: string | undefined
   /** The person with this canonical name; undefined when unknown or disabled. Sync: the gate asks it on each request. */
   find(username: string): Person | undefined
-  /** All who may sign in. */
-  everybody(): Iterable<{ readonly username: string; readonly email: string | undefined }>
+  /** All who may sign in; the same list until that changes. */
+  everybody(): readonly { readonly username: string; readonly email: string | undefined }[]
   /** Whether too many wrong passwords or passcodes have banned this person: who waits for the phone is not raised then. */
   isBanned(username: string): boolean
   /** Until when; null when not banned. */

@@ -54,6 +54,19 @@ describe('postern check', () => {
     })
   })
 
+  it('row 132: names those whom Duo could not be asked about: two who would be one there, and who has no name for it', async () => {
+    const person = (name: string, more = '') => `  '${name}':\n    displayname: ${name}\n    password: ${hash}\n${more}`
+    const users = `users:\n${person('a@x')}${person('a@y')}${person('b|c')}${person('gone', '    disabled: true\n')}`
+    const { code, lines } = await check(good, users)
+    expect(code).toBe(0)
+    expect(lines.filter(line => line.includes('duo_api.username makes'))).toEqual([
+      expect.stringContaining('makes no name for this user that Duo could have: b|c.'),
+      expect.stringContaining('makes the same name for two users: a@x, a@y.'),
+    ])
+    const mails = await check(good.replace('duo_api: { ', "duo_api: { username: '{email}', "), users)
+    expect(mails.lines.join('\n')).toContain('that Duo could have: a@x, a@y, b|c.')
+  })
+
   it('checks the users file that the configuration names', async () => {
     const { code, lines } = await check(good, 'users:\n\tjohn: {}\n')
     expect(code).toBe(1)

@@ -124,7 +124,7 @@ export async function openHouse({ now = Date.UTC(2026, 10, 24, 13, 0, 0) } = {})
 }
 
 /** As users/ has them: three wrong passcodes within two minutes bring a ban of five. */
-function peopleOver(counters: DatabaseSync, clock: () => number, everybody: Iterable<Named>): People {
+function peopleOver(counters: DatabaseSync, clock: () => number, everybody: readonly Named[]): People {
   const limits = { modes: ['user' as const], max_retries: 3, find_time: 120_000, ban_time: 300_000 }
   const regulation = openRegulation(counters, limits, clock)
   return {
