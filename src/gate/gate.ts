@@ -119,6 +119,9 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
       const detail = `The request came with more than ${HEADER_LINES_AT_MOST} header lines.`
       return say.refuse(at, { reason: 'gate-headers', detail }, 431)
     }
+    // HTTP/0.9 has no version and no headers; Node's parser takes it with headers, and the end of the target is then a matter of opinion.
+    if (request.raw.httpVersionMajor < 1)
+      return say.refuse(at, { reason: 'gate-headers', detail: 'The request line names no version of HTTP.' })
     if (dialect.asksBy === 'any' && bringsBody(rawHeaders)) reply.raw.shouldKeepAlive = false
     const headers = proxyHeaders(rawHeaders)
     const read = { ...at, headers }

@@ -181,6 +181,16 @@ function questionBy([kind, name, path, verb]: [Kind, string, string, string]): s
 const ROUND = 24
 
 describe('a fuzzer of whole requests to the gate', () => {
+  it('row 23: lets nobody in by a request line without a version, which it once found', async () => {
+    const fields =
+      'Host: public.example.com\r\nX-Forwarded-Proto: https\r\nX-Original-URL: https://public.example.com/\r\nX-Original-Method: GET\r\n'
+    for (const target of [`${mounts['ext-authz']}//`, `${mounts['ext-authz']}//x%2eHTTP/1.1`, mounts['auth-request']])
+      for (const verb of ['GET', 'POST'])
+        expect(firstAnswer(await exchange(`${verb} ${target}\r\n${fields}Connection: close\r\n\r\n`))?.status).not.toBe(
+          200,
+        )
+  })
+
   it('finds no bytes that let anybody in where a strict parser sees no question about an open host, nor a way back that was not asked about', {
     timeout,
   }, async () => {
