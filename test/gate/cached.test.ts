@@ -147,6 +147,19 @@ describe('the recipe for a cache of the gate’s answers', () => {
   })
 })
 
+describe('nginx', () => {
+  it('passes the challenge on to a program whose password was wrong', async () => {
+    const lines = ['GET / HTTP/1.0', 'Host: one.example.com', basic('john:wrong'), 'Accept: text/html']
+    const { status, headers, raw } = await exchange({ port }, `${lines.join('\r\n')}\r\n\r\n`)
+    expect([status, headers['www-authenticate'], headers.location]).toEqual([
+      401,
+      'Basic realm="Authorization Required"',
+      undefined,
+    ])
+    expect(raw.match(/www-authenticate/gi)).toHaveLength(1)
+  })
+})
+
 describe.each(proxiesOf)('asked as %s', (_name, asProxy) => {
   it('row 51: every answer says that it is not to be stored', async () => {
     for (const answer of [
