@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { createServer, type OutgoingHttpHeaders } from 'node:http'
 import { connect, createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { makeCertificate } from '../../src/simulator/certificate.ts'
 import { type Setup, setUp } from '../support/postern.ts'
 import { freePort, node, type Running, start } from '../support/process.ts'
 import { type ProxyKind, proxyKinds, startProxy } from '../support/proxies.ts'
-import { type Answer, dial, field, type Wire } from './wire.ts'
+import { type Answer, askHttp2, dial, field, type Wire } from './wire.ts'
 
 type Cleanup = (end: () => void | Promise<void>) => void
 
@@ -36,6 +36,8 @@ export interface Behind {
   forget(): void
   /** A connection to it. */
   dial(): Wire
+  /** One request over HTTP/2, without a body: pseudo-headers and headers as they are. Rejects where the stream is reset. */
+  askHttp2(headers: OutgoingHttpHeaders): Promise<Omit<Answer, 'body'>>
   /** One request on a connection of its own. */
   ask(name: string, request?: Request): Promise<Answer>
 }
@@ -127,6 +129,7 @@ async function openBehind(
       gate.streams.clear()
     },
     dial: dialled,
+    askHttp2: headers => askHttp2({ address, port }, headers),
     async ask(name, request = {}) {
       const wire = dialled()
       const lines = request.lines ?? []

@@ -355,6 +355,67 @@ describe.each(proxyKinds)('behind %s', kind => {
     for (const received of at.received) expect(folded(received, 'REMOTE_USER')).toBe('')
   })
 
+  // The file for nginx leaves HTTP/2 out.
+  describe.skipIf(kind === 'nginx')('over HTTP/2', () => {
+    const request = (name: string, more = {}) => ({
+      ':method': 'GET',
+      ':scheme': 'https',
+      ':authority': hostOf(name),
+      ':path': '/',
+      accept: 'text/html',
+      ...more,
+    })
+
+    it('lets people in by cookies in several pieces, and drops what they say about who they are', async () => {
+      const forged = { 'remote-user': 'admin', remote_user: 'admin', 'remote-groups': ['admins', 'more'] }
+      const cookie = ['a=1', house.cookies.alice, 'b=2']
+      const answer = await at.askHttp2(request('one', { ':path': '/x?y', cookie, ...forged }))
+      expect(answer.status).toBe(200)
+      expect(who()).toEqual(['alice', 'staff', 'Alice Example', 'alice@example.com'])
+      expect(app().url).toBe('/x?y')
+      expect(folded(app(), 'COOKIE').split('; ')).toEqual(['a=1', 'b=2'])
+    })
+
+    it('sends a visitor to the portal', async () => {
+      for (const [method, status] of [
+        ['GET', 302],
+        ['POST', 303],
+      ] as const) {
+        const { status: got, headers } = await at.askHttp2(request('two', { ':method': method, ':path': '/x?y' }))
+        const rd = encodeURIComponent(`https://${hostOf('two')}/x?y`)
+        expect(got).toBe(status)
+        expect(headers.location).toBe(`https://${hostOf('auth')}/?rd=${rd}&rm=${method}`)
+      }
+      expect(at.received).toEqual([])
+    })
+
+    it('judges the host and the path that the application gets', async () => {
+      const cases: Record<string, unknown>[] = [
+        { host: hostOf('two') },
+        { ':authority': hostOf('two'), host: hostOf('public') },
+        { ':path': '/x/../y' },
+        { ':path': 'x' },
+        { ':path': '@two.postern.localhost/' },
+        { ':path': `https://${hostOf('two')}/` },
+        { ':path': '/x y' },
+        { ':path': '/x#y' },
+        { ':path': '*', ':method': 'OPTIONS' },
+        { ':authority': `x@${hostOf('two')}` },
+        { ':scheme': 'http' },
+        { 'x-forwarded-host': hostOf('two'), 'x-forwarded-uri': '/z' },
+        { 'transfer-encoding': 'chunked' },
+      ]
+      for (const more of cases) {
+        at.forget()
+        await at.askHttp2(request('public', more)).catch(() => undefined)
+        for (const received of at.received) {
+          expect(at.questions().map(judgedTarget), JSON.stringify(more)).toEqual([received.url])
+          expect(folded(received, 'HOST')).toBe(hostOf('public'))
+        }
+      }
+    })
+  })
+
   it('judges the path that the application gets', async () => {
     for (const target of [...readings, `http://${hostOf('public')}/x/../y?z`, `http://${hostOf('public')}`]) {
       at.forget()

@@ -1,3 +1,5 @@
+import type { OutgoingHttpHeaders } from 'node:http'
+import { connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:tls'
 
 export interface Answer {
@@ -107,4 +109,28 @@ function parseHead(text: string): Omit<Answer, 'body'> {
 export function field(line: string): readonly [name: string, value: string] {
   const colon = line.indexOf(':')
   return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()]
+}
+
+/** One request over HTTP/2 on a connection of its own. Rejects where the stream or the connection is reset, or the other side speaks HTTP/1 only. */
+export function askHttp2(
+  at: { readonly address: string; readonly port: number },
+  headers: OutgoingHttpHeaders,
+): Promise<Omit<Answer, 'body'>> {
+  return new Promise((resolve, reject) => {
+    const session = connectHttp2(`https://${at.address}:${at.port}`, {
+      servername: 'one.postern.localhost',
+      rejectUnauthorized: false,
+    })
+    const fail = (error: Error) => {
+      session.destroy()
+      reject(error)
+    }
+    const stream = session.on('error', fail).request(headers, { endStream: true })
+    stream.on('error', fail).on('response', ({ ':status': status, ...rest }) => {
+      const texts = Object.entries(rest).map(([name, value]) => [name, String(value)] as const)
+      resolve({ status: status ?? 0, headers: Object.fromEntries(texts) })
+      session.destroy()
+    })
+    stream.on('close', () => fail(new Error('the stream was closed without an answer')))
+  })
 }
