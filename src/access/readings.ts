@@ -62,9 +62,15 @@ const parameters: Step = path =>
     ? [
         [path, ''],
         [path.replace(/;[^/]*/g, ''), 'without ;parameters'],
-        [path.replace(/;[^/]*$/, ''), 'without the last ;parameters'],
+        [withoutLastParameters(path), 'without the last ;parameters'],
       ]
     : [[path, '']]
+
+// No expression: one that looks for the end from each ; takes 200 ms for a path of 4 KB of them.
+function withoutLastParameters(path: string): string {
+  const semicolon = path.indexOf(';', path.lastIndexOf('/'))
+  return semicolon === -1 ? path : path.slice(0, semicolon)
+}
 
 const decode: Step = path => {
   if (!path.includes('%')) return [[path, '']]
