@@ -3,7 +3,7 @@ import type { Config, Factor, Policy } from '../config/schema.ts'
 import { explainDecision } from './explain.ts'
 import { type Candidate, indexByHost } from './hosts.ts'
 import { patternCompiler } from './pattern.ts'
-import { type Asked, ask, compileRule, type Rule } from './rule.ts'
+import { type Asked, ask, ruleCompiler, type Test } from './rule.ts'
 
 export type { Factor } from '../config/schema.ts'
 
@@ -130,7 +130,7 @@ export function compileAccess({ access_control, definitions }: Pick<Config, 'acc
     ...Object.entries(definitions.network),
   ])
   const compilePattern = patternCompiler()
-  const compiled = rules.map((rule, position) => compileRule(rule, position, known, compilePattern))
+  const compiled = rules.map(ruleCompiler(known, compilePattern))
   const index = indexByHost(compiled, compilePattern)
   const fallback: Decision = {
     policy: default_policy,
@@ -145,9 +145,9 @@ export function compileAccess({ access_control, definitions }: Pick<Config, 'acc
   /** For the reading that `asked` is at. */
   function firstMatch(candidates: readonly Candidate[], asked: Asked): Decision {
     let unsure: Decision | undefined
-    for (const { rule, who, decision } of candidates) {
+    for (const { tests, who, decision } of candidates) {
       if (who !== null && asked.subject !== null && !who(asked.subject)) continue
-      const matches = matchesAll(rule, asked)
+      const matches = matchesAll(tests, asked)
       if (matches === true) return unsure === undefined ? decision : stricter(unsure, decision)
       // It may match or not: both its answer and that of what comes after it count.
       if (matches === 'unsure') unsure = unsure === undefined ? decision : stricter(unsure, decision)
@@ -184,7 +184,7 @@ export function compileAccess({ access_control, definitions }: Pick<Config, 'acc
 }
 
 /** `unsure`: all match, but it is not known whether the address lies in the rule's networks. */
-function matchesAll({ tests }: Rule, asked: Asked): boolean | 'unsure' {
+function matchesAll(tests: readonly Test[], asked: Asked): boolean | 'unsure' {
   let unsure = false
   for (const { criterion, match } of tests) {
     const found = match(asked)

@@ -58,15 +58,30 @@ function addressOf(asked: Asked): Address | undefined {
   return asked.address
 }
 
-/** @param networks what the names of definitions.network stand for */
-export function compileRule(
-  config: RuleConfig,
-  position: number,
+/**
+ * Rules with the same criteria share what was compiled of them.
+ * @param networks what the names of definitions.network stand for
+ */
+export function ruleCompiler(
   networks: ReadonlyMap<string, readonly string[]>,
   compilePattern: (source: string) => Pattern,
-): Rule {
-  const { policy } = config
-  const resources = config.resources?.map(compilePattern)
+): (config: RuleConfig, position: number) => Rule {
+  const known = new Map<string, readonly Test[]>()
+  return (config, position) => {
+    const { policy, subject, methods, resources, query } = config
+    const key = JSON.stringify([subject, config.networks, methods, resources, query])
+    const tests = known.get(key) ?? compileTests(config, networks, compilePattern)
+    known.set(key, tests)
+    const namesPeople = resources?.some(source => compilePattern(source).namesPeople) === true
+    return { position, policy, config, bySubject: subject !== undefined || namesPeople, tests }
+  }
+}
+
+function compileTests(
+  config: RuleConfig,
+  networks: ReadonlyMap<string, readonly string[]>,
+  compilePattern: (source: string) => Pattern,
+): Test[] {
   const tests: Test[] = []
   const add = (criterion: Test['criterion'], match: Test['match']) => tests.push({ criterion, match })
 
@@ -87,7 +102,8 @@ export function compileRule(
     const methods = new Set(config.methods)
     add('methods', ({ object }) => hit(methods.has(object.method)))
   }
-  if (resources !== undefined)
+  if (config.resources !== undefined) {
+    const resources = config.resources.map(compilePattern)
     add('resources', asked => {
       const { subject } = asked
       const resource = resourceOf(asked)
@@ -99,6 +115,7 @@ export function compileRule(
       }
       return may ? 'may' : 'miss'
     })
+  }
   if (config.query !== undefined) {
     const wanted = config.query.map(all => all.map(one => compileCondition(one, compilePattern)))
     add('query', asked => {
@@ -106,8 +123,7 @@ export function compileRule(
       return hit(wanted.some(all => all.every(holds => holds(query))))
     })
   }
-  const bySubject = config.subject !== undefined || resources?.some(({ namesPeople }) => namesPeople) === true
-  return { position, policy, config, bySubject, tests }
+  return tests
 }
 
 const hit = (holds: boolean): Match => (holds ? 'hit' : 'miss')
