@@ -77,10 +77,11 @@ export function answersOf({
   const counters = new Map<Endpoint, Map<number, () => void>>()
 
   function count(endpoint: Endpoint, status: number): void {
-    const ofEndpoint = counters.get(endpoint) ?? new Map<number, () => void>()
-    const counter = ofEndpoint.get(status) ?? counterOf(endpoint.name, status)
-    ofEndpoint.set(status, counter)
-    counters.set(endpoint, ofEndpoint)
+    let counter = counters.get(endpoint)?.get(status)
+    if (counter === undefined) {
+      counter = counterOf(endpoint.name, status)
+      counters.set(endpoint, new Map(counters.get(endpoint)).set(status, counter))
+    }
     counter()
   }
 

@@ -6,7 +6,7 @@ import type { AuthzEndpoints } from '../config/authz-endpoints.ts'
 import type { CookieDomain } from '../config/schema.ts'
 import { clientOf, type TrustedProxies } from '../http/client-address.ts'
 import { cookieDomainOf } from '../http/cookie-domain.ts'
-import { HEADER_LINES_AT_MOST, headerLines } from '../http/headers.ts'
+import { HEADER_LINES_AT_MOST } from '../http/headers.ts'
 import { problems } from '../problems/problems.ts'
 import { type Found, type Session, type Sessions, StoreDown } from '../session/session.ts'
 import type { Audit } from '../telemetry/audit.ts'
@@ -21,7 +21,7 @@ import { type BasicAnswer, basicChecks } from './basic.ts'
 import { type Endpoint, endpointsOf } from './endpoint.ts'
 import { type GatePages, plainPages } from './pages.ts'
 import { type Portal, portalOf } from './portal-url.ts'
-import { proxyHeaders } from './proxy-headers.ts'
+import { bringsBody, proxyHeaders } from './proxy-headers.ts'
 import { basicCredentials, type HeaderStrategy } from './strategy.ts'
 
 export interface GateOptions {
@@ -114,16 +114,19 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
     const { rawHeaders, socket, method } = request.raw
     const { dialect, path: mount } = endpoint
     const at = { endpoint, request, reply }
-    if (!proxies.has(socket.remoteAddress)) return say.untrusted(at)
-    if (rawHeaders.length > 2 * HEADER_LINES_AT_MOST) {
+    const untrusted = !proxies.has(socket.remoteAddress)
+    const tooMany = rawHeaders.length > 2 * HEADER_LINES_AT_MOST
+    if (untrusted || tooMany) reply.raw.shouldKeepAlive = false // no more of these
+    if (untrusted) return say.untrusted(at)
+    if (tooMany) {
       const detail = `The request came with more than ${HEADER_LINES_AT_MOST} header lines.`
       return say.refuse(at, { reason: 'gate-headers', detail }, 431)
     }
     // HTTP/0.9 has no version and no headers; Node's parser takes it with headers, and the end of the target is then a matter of opinion.
     if (request.raw.httpVersionMajor < 1)
       return say.refuse(at, { reason: 'gate-headers', detail: 'The request line names no version of HTTP.' })
-    if (dialect.asksBy === 'any' && bringsBody(rawHeaders)) reply.raw.shouldKeepAlive = false
     const headers = proxyHeaders(rawHeaders)
+    if (bringsBody(headers)) reply.raw.shouldKeepAlive = false // else Node would read it to its end
     const read = { ...at, headers }
     const asked = dialect.read({ headers, rawHeaders, method: method ?? '', target: request.originalUrl, mount })
     if ('reason' in asked) return say.refuse(read, asked)
@@ -274,13 +277,6 @@ type Trouble =
 function challengerOf({ strategies, challengedBy }: Endpoint, query: unknown): HeaderStrategy | null {
   const insisting = strategies.filter(strategy => strategy !== 'cookie').find(strategy => strategy.insists(query))
   return insisting ?? challengedBy
-}
-
-function bringsBody(rawHeaders: readonly string[]): boolean {
-  return (
-    headerLines(rawHeaders, 'transfer-encoding').length > 0 ||
-    headerLines(rawHeaders, 'content-length').some(length => length !== '0')
-  )
 }
 
 function storeDown(error: unknown): StoreDown {

@@ -11,6 +11,8 @@ export interface ProxyHeaders {
   'x-authelia-url': string | undefined | typeof doubled
   'x-requested-with': string | undefined | typeof doubled
   accept: string | undefined | typeof doubled
+  'content-length': string | undefined | typeof doubled
+  'transfer-encoding': string | undefined | typeof doubled
 }
 
 /** Reads them in one walk over Node's raw list: `headers` joins or drops doubled lines. */
@@ -25,6 +27,8 @@ export function proxyHeaders(rawHeaders: readonly string[]): ProxyHeaders {
     'x-authelia-url': undefined,
     'x-requested-with': undefined,
     accept: undefined,
+    'content-length': undefined,
+    'transfer-encoding': undefined,
   }
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const written = rawHeaders[i] as string
@@ -47,8 +51,16 @@ function isWanted(name: string): name is keyof ProxyHeaders {
     case 'x-authelia-url':
     case 'x-requested-with':
     case 'accept':
+    case 'content-length':
+    case 'transfer-encoding':
       return true
     default:
       return false
   }
+}
+
+/** Whether a body follows, which nobody reads. */
+export function bringsBody(headers: ProxyHeaders): boolean {
+  const length = headers['content-length']
+  return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0')
 }
