@@ -103,6 +103,7 @@ export function openEnrolments(parts: {
         type: 'phone',
         number,
         platform: 'iOS',
+        reachable: true,
         capabilities: number === '' ? ['push', 'mobile_otp'] : ['push', 'phone', 'sms', 'mobile_otp'],
       }
       user.devices.push(device)

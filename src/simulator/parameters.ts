@@ -106,10 +106,10 @@ export function optional(parameters: Parameters, name: string, bytesAtMost: numb
   return value
 }
 
-/** @throws DuoFailure 40001 when it is not there */
-export function required(parameters: Parameters, name: string): string {
-  const value = parameters.get(name)
-  if (value === undefined || value === '') throw missingParameter(name)
+/** @throws DuoFailure 40001 when it is not there, 40002 when it is longer */
+export function required(parameters: Parameters, name: string, bytesAtMost = 2000): string {
+  const value = optional(parameters, name, bytesAtMost)
+  if (value === undefined) throw missingParameter(name)
   return value
 }
 

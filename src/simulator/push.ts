@@ -45,6 +45,11 @@ export interface Push {
 /** Duo's words (the well-known ones; an open set). */
 export const say = {
   pushed: { result: 'waiting', status: 'pushed', status_msg: 'Pushed a login request to your device...' },
+  pushFailed: {
+    result: 'waiting',
+    status: 'push_failed',
+    status_msg: 'Could not deliver the login request to your device.',
+  },
   answered: { result: 'waiting', status: 'answered', status_msg: "Answered. Press '#' on your phone to log in." },
   allowed: { result: 'allow', status: 'allow', status_msg: 'Success. Logging you in...' },
   bypassed: { result: 'allow', status: 'bypass', status_msg: 'Success. Logging you in...' },
@@ -56,11 +61,17 @@ export const say = {
   textsSent: { result: 'deny', status: 'sent', status_msg: 'New SMS passcodes sent.' },
 } as const satisfies Record<string, Status>
 
-export const calling = (device: SimulatedDevice): Status => ({
+const calling = (device: SimulatedDevice): Status => ({
   result: 'waiting',
   status: 'calling',
   status_msg: `Dialing ${maskedNumber(device.number)}...`,
 })
+
+/** What is said when a push or a call has begun. */
+export function beginning(factor: Push['factor'], device: SimulatedDevice): Status {
+  if (factor === 'phone') return calling(device)
+  return device.reachable ? say.pushed : say.pushFailed
+}
 
 /** How a push ends. `expire`: the time was over. */
 export function ending(

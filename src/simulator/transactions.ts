@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Clock, MINUTE, type Milliseconds } from '../clock.ts'
 import type { News } from './news.ts'
-import { calling, ending, type Push, type PushAnswer, type Status, say } from './push.ts'
+import { beginning, ending, type Push, type PushAnswer, type Status, say } from './push.ts'
 import type { Account, AccountUser, SimulatedDevice } from './users.ts'
 import type { Verification } from './verified-push.ts'
 
@@ -211,7 +211,7 @@ export function openTransactions(parts: {
       transaction.push = push
       txidByPush.set(push.id, transaction.txid)
       pending.add(transaction)
-      tell(transaction, factor === 'push' ? say.pushed : calling(device))
+      tell(transaction, beginning(factor, device))
       news.changed()
       return { txid: transaction.txid, pushId: push.id }
     },

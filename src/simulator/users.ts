@@ -16,6 +16,8 @@ const device = z.strictObject({
   platform: z.string().max(40).default('iOS'),
   /** `auto` is added where push or phone is there. */
   capabilities: z.array(z.enum(capabilities)).default(['push']),
+  /** False: Duo says that a push could not be delivered. The app finds it when it is opened, so it can still be answered. */
+  reachable: z.boolean().default(true),
 })
 
 const user = z.strictObject({

@@ -156,6 +156,27 @@ describe('auth', () => {
   })
 })
 
+describe('row 138: a parameter beyond all measure', () => {
+  const long = '<'.repeat(20_480)
+  it.each([
+    ['preauth', 'trusted_device_token', {}],
+    ['auth', 'passcode', { factor: 'passcode' }],
+    ['auth', 'prompt', { factor: 'prompt' }],
+    ['auth', 'txid', { factor: 'push', device: 'auto' }],
+    ['auth', 'device', { factor: 'push' }],
+    ['enroll_status', 'activation_code', { user_id: 'DU1' }],
+  ])('of %s is 40002: %s', async (endpoint, name, params) => {
+    const simulated = await simulator()
+    const reply = await client(simulated)('POST', `/auth/v2/${endpoint}`, {
+      username: 'alice',
+      ...params,
+      [name]: long,
+    })
+    expect([reply.status, reply.json]).toEqual([400, failed(40002, name)])
+    expect(simulated.pushes()).toEqual([])
+  })
+})
+
 describe('the rest', () => {
   it('has a logo only when told so', async () => {
     const simulated = await simulator()

@@ -59,6 +59,17 @@ describe('a lockout', () => {
     expect((await preauth()).result).toBe('auth')
     expect((await preauth({ username: 'locked' })).result).toBe('deny')
   })
+
+  it('is not prolonged by what fails meanwhile', async () => {
+    const { send, preauth, move, simulated } = await under({ failuresToLock: 1, autoUnlockMinutes: 5 })
+    for (let i = 0; i < 2; i++) await send('auth', { username: 'alice', factor: 'push', device: 'auto', async: '1' })
+    const [first, second] = simulated.pushes()
+    simulated.answer(first?.id ?? '', 'deny')
+    move(MINUTE / 2)
+    simulated.answer(second?.id ?? '', 'deny')
+    move(4.5 * MINUTE)
+    expect((await preauth()).result).toBe('auth')
+  })
 })
 
 describe('a remembered device', () => {

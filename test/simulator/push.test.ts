@@ -36,6 +36,18 @@ describe('auth_status', () => {
     expect(await poll()).toBe('txid')
   })
 
+  it('says when a push could not be delivered, which can be answered all the same', async () => {
+    const simulated = await simulator()
+    simulated.setUsers([{ username: 'alice', devices: [{ id: 'DPALICE', reachable: false }] }])
+    const call = client(simulated)
+    const send = { username: 'alice', factor: 'push', device: 'auto', async: '1' }
+    const { txid } = (await call('POST', '/auth/v2/auth', send)).json.response
+    const poll = async () => (await call('GET', '/auth/v2/auth_status', { txid })).json.response
+    expect(await poll()).toMatchObject({ result: 'waiting', status: 'push_failed' })
+    simulated.answer(simulated.pushes()[0]?.id ?? '', 'approve')
+    expect(await poll()).toMatchObject({ result: 'allow' })
+  })
+
   it('gives a state to one of two pollers: the second waits for the next', async () => {
     const { simulated, id, poll } = await withPush()
     const both = [poll(), poll()]
