@@ -116,53 +116,55 @@ describe('a fuzzer of the readings of a path', () => {
 })
 
 describe('a fuzzer of what a path costs', () => {
-  const piece = fc.constantFrom(
-    ...[
-      '/',
-      ';',
-      '%3b',
-      '\\\\',
-      '%5c',
-      '.',
-      '..',
-      '%2e',
-      '%252e',
-      '%2f',
-      '%252f',
-      '?',
-      '%3f',
-      '%23',
-      'a',
-      '%ff',
-      '%c0%ae',
-      '//',
-      ';a=b',
-      '/../',
-    ],
+  const pieces = [
+    '/',
+    ';',
+    '%3b',
+    '\\',
+    '%5c',
+    '.',
+    '..',
+    '%2e',
+    '%252e',
+    '%2f',
+    '%252f',
+    '?',
+    '%3f',
+    '%23',
+    'a',
+    '%ff',
+    '%c0%ae',
+    '//',
+    ';a=b',
+    '/../',
+  ]
+  const piece = fc.constantFrom(...pieces)
+  const access = compileAccess(
+    configOf({
+      rules: [{ domain: 'f.example.com', policy: 'bypass', resources: ['(a+)+$', '(.*a){20}', '/([^/;]+;?)*x'] }],
+    }),
   )
+  const took = (target: string) => {
+    const began = performance.now()
+    access.decide(null, { host: 'f.example.com', target, method: 'GET', ip: undefined })
+    return performance.now() - began
+  }
+  function expectQuick(repeated: string, behind: string) {
+    const target = `/${repeated.repeat(Math.floor(4000 / repeated.length))}${behind}`
+    // The shortest of several: a machine that is busy with something else is no fault of the path.
+    for (let tries = 0; tries < 5; tries++) if (took(target) < 60) return
+    expect.unreachable(`${target.slice(0, 60)}…${behind}`)
+  }
 
-  it('row 48: finds no path of 4 KB that takes long, whatever it repeats', { timeout }, async () => {
-    const access = compileAccess(
-      configOf({
-        rules: [{ domain: 'f.example.com', policy: 'bypass', resources: ['(a+)+$', '(.*a){20}', '/([^/;]+;?)*x'] }],
-      }),
-    )
-    const took = (target: string) => {
-      const began = performance.now()
-      access.decide(null, { host: 'f.example.com', target, method: 'GET', ip: undefined })
-      return performance.now() - began
-    }
+  it('row 48: finds no path of 4 KB that takes long, whatever it repeats and however it ends', {
+    timeout,
+  }, async () => {
+    for (const repeated of pieces) for (const behind of ['', '/', ';', 'x', '/x']) expectQuick(repeated, behind)
     await tryOut(
       fc.property(
         fc.array(piece, { minLength: 1, maxLength: 3 }),
-        fc.array(piece, { maxLength: 2 }),
-        fc.array(piece, { maxLength: 2 }),
-        (repeated, before, behind) => {
-          const unit = repeated.join('')
-          const target = `/${before.join('')}${unit.repeat(Math.floor(4000 / unit.length))}${behind.join('')}`
-          // The shortest of several: a machine that is busy with something else is no fault of the path.
-          expect(Math.min(took(target), took(target), took(target), took(target)), target.slice(0, 60)).toBeLessThan(60)
-        },
+        fc.array(piece, { maxLength: 3 }),
+        (repeated, behind) => expectQuick(repeated.join(''), behind.join('')),
       ),
     )
   })
