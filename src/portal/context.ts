@@ -35,8 +35,8 @@ export interface Context {
   readonly rd: string | undefined
   readonly rm: string | undefined
   readonly next: Next
-  /** Whether this browser was sent to the wanted page a moment ago, and is here again. */
-  readonly cameBack: boolean
+  /** How often in a row this browser was sent to the wanted page, the last time a moment ago; and it is here again. */
+  readonly cameBack: number
   /** What the POST before this page left to say. */
   readonly message: Message | undefined
   /** Whether the browser sent any cookie of ours that is set with every form. */
@@ -133,6 +133,10 @@ export function contextOf(portal: Portal, request: FastifyRequest, reply: Fastif
     portal.messages.open(cookieValues(rawHeaders, cookieName(visit.domain, name)), lifetimes[name])
   const leave = (message: Message) => setMessage('message', message)
   const next = portal.login.next(visit, { rd, rm })
+  const timesSentTo = (url: string) => {
+    const went = messageIn('went')
+    return went?.kind === 'went' && went.to === digestOf(url) ? went.times : 0
+  }
   const goTo: Context['goTo'] = (path, extra) => reply.redirect(url(path, extra), 303)
   return {
     visit,
@@ -141,8 +145,7 @@ export function contextOf(portal: Portal, request: FastifyRequest, reply: Fastif
     rm,
     next,
     get cameBack() {
-      const went = next.to === 'site' ? messageIn('went') : undefined
-      return next.to === 'site' && went?.kind === 'went' && went.to === digestOf(next.url)
+      return next.to === 'site' ? timesSentTo(next.url) : 0
     },
     shell,
     keepsCookies: formCookies.length > 0,
@@ -161,7 +164,7 @@ export function contextOf(portal: Portal, request: FastifyRequest, reply: Fastif
       if (next.to === 'password') return goTo('/')
       return next.to === 'home' ? reply.redirect('/', 303) : goTo('/go')
     },
-    leaveFor: url => void setMessage('went', { kind: 'went', to: digestOf(url) }),
+    leaveFor: url => void setMessage('went', { kind: 'went', to: digestOf(url), times: timesSentTo(url) + 1 }),
     wishToRemember: push => void setMessage('wish', { kind: 'remember', push }),
     wishesToRemember(push) {
       const wish = messageIn('wish')

@@ -27,8 +27,8 @@ const schema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('passcode-empty') }),
   z.object({ kind: z.literal('passcode-malformed') }),
   z.object({ kind: z.literal('passcode-wrong'), triesLeft: z.number().nullable() }),
-  // In cookies of their own: where a browser was sent, and for which push it asked to be remembered.
-  z.object({ kind: z.literal('went'), to: z.string() }),
+  // In cookies of their own: where a browser was sent and how often in a row, and for which push it asked to be remembered.
+  z.object({ kind: z.literal('went'), to: z.string(), times: z.int() }),
   z.object({ kind: z.literal('remember'), push: z.string() }),
 ])
 

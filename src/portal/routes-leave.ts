@@ -24,7 +24,8 @@ export function leaveRoutes(app: FastifyInstance, pages: Pages, { login, config 
   // rules are asked again; whom they let pass goes on, unless the gate has just said otherwise.
   pages.get('/denied', context => {
     const { visit, rd, rm, shell, next } = context
-    if (shell.site === null || next.to !== 'site' || !(next.forbidden || context.cameBack)) return context.goOn(next)
+    if (shell.site === null || next.to !== 'site' || !(next.forbidden || context.cameBack > 0))
+      return context.goOn(next)
     return context.show(
       deniedPage(shell, {
         username: visit.who?.person.username ?? null,

@@ -10,12 +10,15 @@ import type { Pages } from './portal.ts'
 
 const NAME_KEPT_AT_MOST = 256 // the message must fit into a cookie
 
+/** Several tabs may wait for one page; a circle comes back again and again. */
+const ROUNDS_AT_MOST = 3
+
 /** `/` and what is done with a password. */
 export function signinRoutes(pages: Pages, { login, config }: Portal): void {
   pages.get('/', async context => {
     const { visit, rd, next, shell } = context
     if (visit.who === null || (rd !== undefined && next.to === 'password')) return context.show(signinView(context))
-    if (rd !== undefined && next.to === 'site' && context.cameBack) {
+    if (rd !== undefined && next.to === 'site' && context.cameBack >= ROUNDS_AT_MOST) {
       const reference = login.report(visit, 'redirect.refused', { reason: 'gate-loop', host: next.host })
       return context.show(sentBackPage(shell, next, reference))
     }

@@ -92,7 +92,7 @@ export async function openState(
   if (state.went)
     await cookie(
       'postern_went',
-      messages.seal({ kind: 'went', to: createHash('sha256').update(state.went).digest('base64url') }),
+      messages.seal({ kind: 'went', to: createHash('sha256').update(state.went).digest('base64url'), times: 3 }),
     )
   await before(page)
   const response = await page.goto(`${foreign?.origin ?? portal.origin}${state.url}`)

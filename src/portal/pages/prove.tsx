@@ -236,18 +236,18 @@ export function deniedPushPage(shell: Shell, { device, factor }: PushView, again
         </p>
         <p>{words.text('end.denied.not-you')}</p>
         <Actions>
+          <LinkButton kind="primary" href={shell.url('/prove')}>
+            {words.text('common.try-again')}
+          </LinkButton>
           {again === null ? (
-            <LinkButton kind="primary" href={shell.url('/prove')}>
-              {words.text('common.try-again')}
+            <LinkButton kind="second" href={shell.url('/prove', { another: '' })}>
+              {words.text('common.another-way')}
             </LinkButton>
           ) : (
-            <LinkButton kind="primary" href={shell.url('/prove/passcode')}>
+            <LinkButton kind="second" href={shell.url('/prove/passcode')}>
               {words.text('choose.passcode')}
             </LinkButton>
           )}
-          <LinkButton kind="second" href={shell.url('/prove', { another: '' })}>
-            {words.text('common.another-way')}
-          </LinkButton>
           <SignOutButton shell={shell} />
         </Actions>
       </>
