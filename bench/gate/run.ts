@@ -54,7 +54,7 @@ try {
 }
 
 async function postern(): Promise<Contender> {
-  const setup = await setUp({ folder, users: ['alice'] })
+  const setup = await setUp({ folder, users: ['alice', 'bob'] })
   const started = await ready(node, [join(import.meta.dirname, 'contender.ts'), 'gate', setup.configFile])
   return { name: 'Postern', port: setup.port, ...started, answers: { status: 200, user: 'alice' } }
 }

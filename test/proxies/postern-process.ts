@@ -1,54 +1,6 @@
-// The built server in a process of its own, so that a test can stop it: `postern-process.ts CONFIGURATION`. Nobody signs in by hand here:
-// it says the cookies of two people's sessions. alice has given a password, bob a second factor too.
+// The built server in a process of its own, so that a test can stop it: `postern-process.ts CONFIGURATION`. Says the cookies of two people.
 import { pino } from 'pino'
+import { serveBuilt } from '../support/serve-built.ts'
 
-// As it ships: npm run build.
-const dist = (path: string) => new URL(`../../dist/${path}`, import.meta.url).href
-const { buildServer }: typeof import('../../src/server.ts') = await import(dist('server.js'))
-const { loadConfig }: typeof import('../../src/config/load.ts') = await import(dist('config/load.js'))
-const { openSessions }: typeof import('../../src/session/open-sessions.ts') = await import(
-  dist('session/open-sessions.js')
-)
-const { openStorage }: typeof import('../../src/storage/open-storage.ts') = await import(
-  dist('storage/open-storage.js')
-)
-const { createAudit }: typeof import('../../src/telemetry/audit.ts') = await import(dist('telemetry/audit.js'))
-const { openUsers }: typeof import('../../src/users/open-users.ts') = await import(dist('users/open-users.js'))
-
-const loaded = await loadConfig(process.argv[2] ?? '', {})
-if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
-const { config } = loaded
-const log = pino()
-const clock = Date.now
-const app = await buildServer(config, { log, clock })
-
-// Another connection to the same file, as another process of this machine would have.
-const storage = await openStorage(config.storage, { log })
-const sessions = await openSessions({ config: config.session, storage, clock, log, audit: createAudit(log) })
-const users = await openUsers({
-  config: config.authentication_backend,
-  regulation: config.regulation,
-  counters: storage.counters,
-  clock,
-  log,
-})
-const credentialOf = (username: string) => users.find(username)?.credential ?? ''
-const [domain] = config.session.cookies
-if (domain === undefined) throw new Error('no cookie domain')
-const alice = await sessions.start(
-  domain,
-  { username: 'alice', credential: credentialOf('alice'), remember: false },
-  null,
-)
-const { session } = await sessions.start(
-  domain,
-  { username: 'bob', credential: credentialOf('bob'), remember: false },
-  null,
-)
-const bob = await sessions.raise(session, { how: 'push', at: clock(), said: 'Success. Logging you in...' })
-if (bob === 'ended') throw new Error('ended')
-
-if (config.server.address.kind !== 'tcp') throw new Error('tcp only')
-await app.listen({ host: '127.0.0.1', port: config.server.address.port })
-const pair = ({ cookie }: { cookie: { name: string; value: string } }) => `${cookie.name}=${cookie.value}`
-console.log(`cookies ${JSON.stringify({ alice: pair(alice), bob: pair(bob) })}`)
+const cookies = await serveBuilt(process.argv[2] ?? '', pino())
+console.log(`cookies ${JSON.stringify(cookies)}`)
