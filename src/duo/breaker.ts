@@ -7,7 +7,7 @@ import { type DuoFailure, unavailable } from './failure.ts'
 const FAILURES_IN_A_ROW = 5
 const PAUSE: Milliseconds = 10 * SECOND
 
-/** Spares people the wait for a Duo that is down: after some failures in a row the next calls fail at once. */
+/** Spares people the wait for a Duo that is down: after some failures in a row, which a probe confirms, the next calls fail at once. */
 export interface Breaker {
   /** The call's answer; or, while calls are paused, the failure that paused them. */
   through<T>(call: () => Promise<DuoAnswer<T>>): Promise<DuoAnswer<T>>
@@ -42,16 +42,37 @@ export function openBreaker({ probe, log, pause = PAUSE }: Parts): Breaker {
     breaker: new ConsecutiveBreaker(FAILURES_IN_A_ROW),
   })
   let last: DuoFailure = unavailable('duo-unreachable', '', false)
+  let was = CircuitState.Closed
+  let isTold = false
   let probeFrom = 0
   let probing: Promise<DuoAnswer<unknown>> | undefined
-  policy.onBreak(() => {
-    probeFrom = performance.now() + pause
-  })
   policy.onStateChange(state => {
-    if (state === CircuitState.Closed) log.info('Duo answers again')
-    else if (state === CircuitState.Open)
-      log.warn({ reason: last.reason, detail: last.detail }, 'calls to Duo are paused for a moment: it does not answer')
+    const before = was
+    was = state
+    if (state === CircuitState.Open) {
+      probeFrom = performance.now() + pause
+      // Confirmed at once: what fails for one person alone must not fail for everybody, nor let everybody pass where the failmode is safe.
+      if (before === CircuitState.Closed) void ask()
+      else if (!isTold) {
+        isTold = true
+        log.warn(
+          { reason: last.reason, detail: last.detail },
+          'calls to Duo are paused for a moment: it does not answer',
+        )
+      }
+    } else if (state === CircuitState.Closed && isTold) {
+      isTold = false
+      log.info('Duo answers again')
+    }
   })
+
+  /** One probe for all who come meanwhile. */
+  function ask(): Promise<DuoAnswer<unknown>> {
+    probing ??= attempt(probe).finally(() => {
+      probing = undefined
+    })
+    return probing
+  }
 
   async function attempt<T>(call: () => Promise<DuoAnswer<T>>): Promise<DuoAnswer<T>> {
     try {
@@ -72,11 +93,7 @@ export function openBreaker({ probe, log, pause = PAUSE }: Parts): Breaker {
       if (policy.state !== CircuitState.Closed) {
         if (probing === undefined && performance.now() < probeFrom)
           return { ok: false, failure: { ...last, sent: false } }
-        // One for all who come meanwhile.
-        probing ??= attempt(probe).finally(() => {
-          probing = undefined
-        })
-        const probed = await probing
+        const probed = await ask()
         if (!probed.ok && isOutage(probed.failure)) return { ok: false, failure: { ...probed.failure, sent: false } }
       }
       return attempt(call)

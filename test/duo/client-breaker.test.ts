@@ -8,11 +8,11 @@ const never = new AbortController().signal
 const alice = { username: 'alice' }
 const down: Script = (_, socket) => void socket.write(http(503, '{}'))
 
-/** Down until `up()`. */
-async function failing(broken: Script = down) {
+/** Down until `up()`; `pings`: but for its ping. */
+async function failing(broken: Script = down, { pings = false } = {}) {
   let isUp = false
   const duo = await scriptedDuo((asked, socket, count) => {
-    if (!isUp) return broken(asked, socket, count)
+    if (!isUp && !(pings && asked.path.endsWith('/ping'))) return broken(asked, socket, count)
     if (asked.path.endsWith('/ping') || asked.path.endsWith('/check'))
       return void socket.write(ok({ time: Math.round(Date.now() / 1000) }))
     return void socket.write(ok(asked.path.endsWith('/auth') ? { txid: 'tx-1' } : { result: 'deny' }))
@@ -31,22 +31,29 @@ async function times(count: number, work: () => Promise<unknown>): Promise<void>
 }
 
 describe('while Duo is down', () => {
-  it('the sixth call fails at once with the failure that the fifth had, and nothing is sent', async () => {
-    const { duo } = await failing()
+  it('after five failures and a ping that fails too, calls fail at once with the last failure, and nothing is sent', async () => {
+    const { duo, paths } = await failing()
     const client = clientOf(duo)
-    await times(5, () => client.preauth(alice))
-    expect(duo.asked).toHaveLength(5)
+    await times(6, () => client.preauth(alice))
+    expect(paths()).toEqual([...Array.from({ length: 5 }, () => 'preauth'), 'ping'])
     const outage = { kind: 'unavailable', reason: 'duo-server-error', sent: false }
     expect(await client.preauth(alice)).toMatchObject({ ok: false, failure: outage })
     expect(await client.auth(aPush)).toMatchObject({ ok: false, failure: outage })
     expect(await client.ping()).toMatchObject({ ok: false, failure: outage })
-    expect(duo.asked).toHaveLength(5)
+    expect(duo.asked).toHaveLength(6)
+  })
+
+  it('what fails for one person alone stops nobody: a ping that is answered keeps calls going', async () => {
+    const { duo, paths } = await failing(down, { pings: true })
+    const client = clientOf(duo)
+    await times(20, () => client.preauth(alice))
+    expect(paths().filter(path => path === 'preauth')).toHaveLength(20)
   })
 
   it('a call that would wait for its deadline waits no more', async () => {
     const { duo } = await failing(() => {})
     const client = clientOf(duo, { deadline: () => 60 })
-    await times(5, () => client.check())
+    await times(6, () => client.check())
     const before = performance.now()
     expect(await client.check()).toMatchObject({ failure: { reason: 'duo-timeout', sent: false } })
     expect(performance.now() - before).toBeLessThan(30)
@@ -57,26 +64,27 @@ describe('while Duo is down', () => {
     const client = clientOf(duo, { breakerPause: 0 })
     await times(5, () => client.preauth(alice))
     expect(await client.auth(aPush)).toMatchObject({ ok: false, failure: { sent: false } })
-    expect(paths().slice(5)).toEqual(['ping'])
+    expect(await client.auth(aPush)).toMatchObject({ ok: false, failure: { sent: false } })
+    expect(paths().slice(5)).toEqual(['ping', 'ping'])
     up()
     expect(await client.auth(aPush)).toMatchObject({ ok: true, value: { txid: 'tx-1' } })
     expect(await client.preauth(alice)).toMatchObject({ ok: true })
-    expect(paths().slice(6)).toEqual(['ping', 'auth', 'preauth'])
+    expect(paths().slice(7)).toEqual(['ping', 'auth', 'preauth'])
   })
 
   it('one ping asks for all who come meanwhile', async () => {
     const { duo, paths } = await failing()
     const client = clientOf(duo, { breakerPause: 0 })
-    await times(5, () => client.preauth(alice))
+    await times(6, () => client.preauth(alice))
     const answers = await Promise.all(Array.from({ length: 20 }, () => client.preauth(alice)))
     expect(answers.every(answer => !answer.ok)).toBe(true)
-    expect(paths().slice(5)).toEqual(['ping'])
+    expect(paths().slice(5)).toEqual(['ping', 'ping'])
   })
 
   it('a clock that is set back does not prolong the pause', async () => {
     const { duo, up } = await failing()
     const client = clientOf(duo, { breakerPause: 0 })
-    await times(5, () => client.preauth(alice))
+    await times(6, () => client.preauth(alice))
     up()
     vi.setSystemTime(Date.now() - 86_400_000)
     try {
@@ -89,7 +97,7 @@ describe('while Duo is down', () => {
   it('a push that rings is listened to all the same', async () => {
     const { duo, up } = await failing()
     const client = clientOf(duo)
-    await times(5, () => client.preauth(alice))
+    await times(6, () => client.preauth(alice))
     up()
     expect(await client.authStatus('tx-1', never)).toMatchObject({ ok: true, value: { result: 'deny' } })
     expect(await client.preauth(alice)).toMatchObject({ ok: false })
@@ -100,7 +108,7 @@ describe('while Duo is down', () => {
     const log = pino({ level: 'info' }, { write: line => lines.push(JSON.parse(line)) })
     const { duo, up } = await failing()
     const client = clientOf(duo, { breakerPause: 0, log })
-    await times(5, () => client.preauth(alice))
+    await times(8, () => client.preauth(alice))
     expect(lines).toMatchObject([{ level: 40, reason: 'duo-server-error' }])
     up()
     await times(3, () => client.preauth(alice))
@@ -119,7 +127,7 @@ describe('what opens the breaker', () => {
   ])('is %s', async (_, script) => {
     const { duo } = await failing(script)
     const client = clientOf(duo, { deadline: () => 60 })
-    await times(5, () => client.preauth(alice))
+    await times(6, () => client.preauth(alice))
     const asked = duo.asked.length
     expect(await client.preauth(alice)).toMatchObject({ failure: { kind: 'unavailable', sent: false } })
     expect(duo.asked).toHaveLength(asked)

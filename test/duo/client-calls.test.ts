@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { duoClient, type ImmediateRequest, type RingingRequest } from '../../src/duo/client.ts'
 import { freePort } from '../support/process.ts'
-import { aPush, certificate, clientOf, fail, keys, ok, type Script, scriptedDuo, silent } from './scripted-duo.ts'
+import { aPush, certificate, clientOf, fail, http, keys, ok, type Script, scriptedDuo, silent } from './scripted-duo.ts'
 
 const never = new AbortController().signal
 const answering =
@@ -157,6 +157,23 @@ describe('what is taken from an answer', () => {
     },
   )
 })
+
+it.each([undefined, '1', '-1', '1e9'])(
+  'row 108: 429 with Retry-After %j never makes a factor go twice: a passcode, an SMS, a call',
+  async header => {
+    const headers = header === undefined ? {} : { 'Retry-After': header }
+    const duo = await scriptedDuo(answering(http(429, '{"stat":"OK","response":{"result":"allow"}}', headers)))
+    const client = clientOf(duo)
+    for (const answer of [
+      await client.authSync({ username: 'alice', factor: 'passcode', passcode: '123456' }),
+      await client.authSync({ username: 'alice', factor: 'sms', device: 'DP1' }),
+      await client.auth({ username: 'alice', factor: 'phone', device: 'DP1' }),
+    ])
+      expect(answer).toMatchObject({ ok: false, failure: { kind: 'unavailable', reason: 'duo-throttled' } })
+    expect(duo.asked).toHaveLength(3)
+    expect(client.pauses).toEqual([])
+  },
+)
 
 describe('row 109', () => {
   it.each([
