@@ -16,6 +16,8 @@ export interface Readings {
 }
 
 export const READINGS_AT_MOST = 32
+/** Of all readings together: what somebody can make a judge read with one request. A long path may have a few, a short one 32. */
+const CHARACTERS_AT_MOST = 16 * 1024
 
 // Where none of these stands, every server reads the same path.
 const ambiguous = /[%\\;]|\/\/|\/\.\.?(?:\/|$)/
@@ -40,7 +42,7 @@ export function readingsOf(target: string): Readings {
       for (const [to, then] of step(from))
         if (!next.has(to)) next.set(to, how === '' || then === '' ? how + then : `${how}, ${then}`)
     // Before the next step multiplies them.
-    if (next.size > READINGS_AT_MOST)
+    if (next.size > READINGS_AT_MOST || next.size * path.length > CHARACTERS_AT_MOST)
       return { list: [...readings(next, query).slice(0, 1)], unclear: true, validUtf8: true }
     paths = next
   }
@@ -74,8 +76,18 @@ function withoutLastParameters(path: string): string {
 
 const decode: Step = path => {
   if (!path.includes('%')) return [[path, '']]
-  const plain: Variant = [unescaped(path), '']
-  return /%2f/i.test(path) ? [plain, [unescaped(path, /%(?!2f)([0-9a-f]{2})/gi), '%2f as data']] : [plain]
+  const before: readonly Variant[] = cleanable.test(path)
+    ? [
+        [path, ''],
+        [cleaned(path), 'cleaned, then decoded'],
+        [withoutDots(path), 'dots resolved, then decoded'],
+      ]
+    : [[path, '']]
+  return before.flatMap(([from, how]): Variant[] => {
+    const plain: Variant = [unescaped(from), how]
+    if (!/%2f/i.test(from)) return [plain]
+    return [plain, [unescaped(from, /%(?!2f)([0-9a-f]{2})/gi), how === '' ? '%2f as data' : `${how}, %2f as data`]]
+  })
 }
 
 const decodeAgain: Step = path =>
@@ -116,9 +128,10 @@ const clean: Step = path => {
   return variants
 }
 
-// Parameters twice: one server takes them off before it decodes, another after, and then an encoded ; begins them too.
-const steps: readonly Step[] = [parameters, decode, decodeAgain, cut, backslashes, parameters, clean]
+// Twice what one server does before it decodes and another after, so that an encoded ; or \ counts too.
+const steps: readonly Step[] = [parameters, backslashes, decode, decodeAgain, cut, backslashes, parameters, clean]
 
+const cleanable = /\/\/|\/\.\.?(?:\/|$)/
 const dotSegment = /\/\.\.?(?:\/|$)/
 
 function unescaped(path: string, escapes = /%([0-9a-f]{2})/gi): string {

@@ -347,7 +347,7 @@ describe('no spelling of a path opens what its cleaned spelling would not', () =
             strictness[decide(clean)],
           )
       }),
-      { numRuns: 500 },
+      { numRuns: Number(process.env.RUNS ?? 400) },
     )
   })
 
