@@ -489,8 +489,10 @@ describe.each(proxyKinds)('behind %s', kind => {
         cookie: `${house.cookies.alice}; a=1`,
         lines: [`Connection: ${names}`, 'Remote-User: admin'],
       })
-      if (answer.status === 200) expect(who(), names).toEqual(['alice', 'staff', 'Alice Example', 'alice@example.com'])
-      else {
+      if (answer.status === 200) {
+        expect(who(), names).toEqual(['alice', 'staff', 'Alice Example', 'alice@example.com'])
+        expect(folded(app(), 'CONNECTION')).toMatch(/^(close|keep-alive)?$/i)
+      } else {
         expect([302, 400, 401, 500]).toContain(answer.status)
         expect(at.received).toEqual([])
       }

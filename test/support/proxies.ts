@@ -170,6 +170,7 @@ async function startHaproxy(place: Place, cleanup: Cleanup): Promise<Running> {
   const read = (name: string) => readFileSync(join(deploy, 'haproxy', name), 'utf8')
   const gateSocket = ['abns@postern-gate', `abns@postern-gate-${address}-${publicPort}`] as const
   const settings = changed(read('haproxy.cfg'), [
+    [/ +(?:user|group) haproxy\n/, ''],
     ['bind :80', `bind ${address}:${await freePort()}`],
     ['bind :443', `bind ${address}:${publicPort}`],
     certificate === undefined ? [/ ssl crt .*/, ''] : ['/etc/haproxy/certs', folder],
