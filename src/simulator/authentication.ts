@@ -165,11 +165,7 @@ export function makeAuthentication(parts: {
     const factor = factors.find(name => name === required(parameters, 'factor'))
     if (!factor) throw invalidParameter('factor')
     if (factor === 'passcode') return { factor, passcode: required(parameters, 'passcode') }
-    if (factor === 'prompt') {
-      const choice = chosen(required(parameters, 'prompt'), user.devices, can)
-      if (!choice) throw invalidParameter('prompt')
-      return choice
-    }
+    if (factor === 'prompt') return chosen(required(parameters, 'prompt'), user.devices, can)
     const wanted = required(parameters, 'device')
     const devices = user.devices.filter(({ id }) => wanted === 'auto' || id === wanted)
     if (wanted !== 'auto' && devices.length === 0) throw invalidParameter('device')

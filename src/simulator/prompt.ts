@@ -50,15 +50,14 @@ export function textPrompt(
   }
 }
 
-/** What a choice of the list means: a way, or a passcode. Undefined when it is none of them. */
+/** What was chosen from the list, by the name that its number stands for. Whatever is no such name is a passcode: duo_unix sends what was typed. */
 export function chosen(
   prompt: string,
   devices: readonly SimulatedDevice[],
   can: (way: Way) => boolean,
-): Way | { factor: 'passcode'; passcode: string } | undefined {
-  if (/^\d{6,10}$/.test(prompt)) return { factor: 'passcode', passcode: prompt }
+): Way | { factor: 'passcode'; passcode: string } {
   const [, name, number = ''] = /^(push|verified_push|phone|smsrefresh)(\d{0,4})$/.exec(prompt) ?? []
-  if (name === undefined) return undefined
   const factor = name === 'phone' ? 'phone' : name === 'smsrefresh' ? 'sms' : 'push'
-  return waysOf(devices, can).filter(way => way.factor === factor)[number === '' ? 0 : Number(number) - 1]
+  const ways = name === undefined ? [] : waysOf(devices, can).filter(way => way.factor === factor)
+  return ways[number === '' ? 0 : Number(number) - 1] ?? { factor: 'passcode', passcode: prompt }
 }

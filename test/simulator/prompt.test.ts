@@ -101,11 +101,16 @@ describe('factor=prompt', () => {
     ['alice', 'voodoo1'],
     ['alice', 'push-1'],
     ['alice', 'push99999'],
-  ])('of %s: %s is 40002, and no phone rings', async (username, prompt) => {
-    const { choose, simulated } = await duoUnix()
-    expect(await choose(username, prompt)).toMatchObject({ code: 40002, message_detail: 'prompt' })
-    expect(simulated.pushes()).toEqual([])
-  })
+    ['alice', '000000'],
+  ])(
+    'of %s: %s is no entry of the list, so it is a wrong passcode, and the person may try again',
+    async (username, prompt) => {
+      const { choose, simulated } = await duoUnix()
+      const reply = await choose(username, prompt, { async: '0' })
+      expect(reply.response).toMatchObject({ result: 'deny', status_msg: 'Incorrect passcode. Please try again.' })
+      expect(simulated.pushes()).toEqual([])
+    },
+  )
 
   it('needs a choice', async () => {
     const { choose } = await duoUnix()
