@@ -215,10 +215,10 @@ export const configSchema = z.strictObject({
       enable_self_enrollment: z.boolean().default(false),
       /** PEM file to trust instead of Duo's pinned roots. */
       ca_file: filePath.optional(),
-      /** For one answer of Duo's. At least ten seconds for a factor, and Duo's own minute more for a poll. */
+      /** For one answer of Duo's. Ten seconds for a factor, and Duo's own minute more for a poll. */
       timeout: duration
-        .refine(timeout => timeout >= SECOND && timeout <= 15 * SECOND)
-        .meta({ expected: 'a duration from 1s to 15s' })
+        .refine(timeout => timeout >= SECOND && timeout <= 10 * SECOND)
+        .meta({ expected: 'a duration from 1s to 10s' })
         .default(5 * SECOND),
       /** May hold a password. */
       proxy: proxyUrl.optional(),

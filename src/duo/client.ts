@@ -83,7 +83,9 @@ const endpoints = {
 
 const USUAL_TIMEOUT: Milliseconds = 5 * SECOND
 /** A push whose answer is given up may ring all the same: its answer is worth a longer wait. */
-const FACTOR_AT_LEAST: Milliseconds = 10 * SECOND
+const FACTOR_TIMEOUT: Milliseconds = 10 * SECOND
+/** A ping may come before a factor: both together must end before the lease of a push that is being sent. */
+const PING_AT_MOST: Milliseconds = 5 * SECOND
 /** Duo holds a poll for so long. */
 const POLL_HELD: Milliseconds = 60 * SECOND
 const MAX_THROTTLED_RETRIES = 2
@@ -286,7 +288,8 @@ export function duoClient(parts: Parts): DuoClient {
 
 function usualDeadline(name: Name, timeout: Milliseconds): Milliseconds {
   if (name === 'authStatus') return POLL_HELD + timeout
-  return name === 'auth' || name === 'authSync' ? Math.max(timeout, FACTOR_AT_LEAST) : timeout
+  if (name === 'ping') return Math.min(timeout, PING_AT_MOST)
+  return name === 'auth' || name === 'authSync' ? FACTOR_TIMEOUT : timeout
 }
 
 function unsignable(parameter: string): DuoFailure {
