@@ -6,7 +6,7 @@ export type Who = (subject: Subject) => boolean
 /**
  * Upper and lower case of ASCII alike, and nothing else: by Unicode the Kelvin sign K is a k, and a name with it would be another person's.
  */
-export function foldAscii(text: string): string {
+function foldAscii(text: string): string {
   return text.replace(/[A-Z]+/g, letters => letters.toLowerCase())
 }
 

@@ -23,7 +23,14 @@ function keysOf(value: unknown, key = ''): string[] {
   }
   if (typeof value !== 'object' || value === null) return [key]
   return Object.entries(value).flatMap(([name, item]) =>
-    keysOf(item, key === '' ? name : ['server.endpoints.authz', 'definitions.network'].includes(key) ? `${key}.*` : `${key}.${name}`),
+    keysOf(
+      item,
+      key === ''
+        ? name
+        : ['server.endpoints.authz', 'definitions.network'].includes(key)
+          ? `${key}.*`
+          : `${key}.${name}`,
+    ),
   )
 }
 
