@@ -203,6 +203,19 @@ describe('a connection that was refused', () => {
   })
 })
 
+it.each(['preauth', 'check', 'ping'] as const)('duo_api.timeout bounds %s', async name => {
+  const duo = await scriptedDuo(() => {})
+  const config = { ...keys, hostname: `localhost:${duo.port}`, timeout: 1_000 }
+  const parts = { config, clock: Date.now, log: silent, rootCertificates: duo.certificate.ca }
+  const client = duoClient(parts)
+  const before = performance.now()
+  const answer = await (name === 'preauth' ? client.preauth(alice) : client[name]())
+  expect(answer).toMatchObject({ ok: false, failure: { reason: 'duo-timeout' } })
+  expect(performance.now() - before).toBeGreaterThan(990)
+  expect(performance.now() - before).toBeLessThan(3_000)
+  await client.close()
+})
+
 it('each try is dated and signed afresh', async () => {
   let now = Date.UTC(2026, 10, 24, 12, 0, 0)
   const duo = await scriptedDuo((_, socket, count) => {

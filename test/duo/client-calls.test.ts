@@ -1,4 +1,6 @@
+import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { answers } from '../../src/duo/answers.ts'
 import { duoClient, type ImmediateRequest, type RingingRequest } from '../../src/duo/client.ts'
 import { freePort } from '../support/process.ts'
 import { aPush, certificate, clientOf, fail, http, keys, ok, type Script, scriptedDuo, silent } from './scripted-duo.ts'
@@ -156,6 +158,56 @@ describe('what is taken from an answer', () => {
       expect(answer).toMatchObject({ ok: false, failure: { reason: 'duo-malformed', sent: true } })
     },
   )
+})
+
+describe('whatever Duo may send', () => {
+  const odd = fc.oneof(
+    fc.constantFrom('allow', 'deny', 'auth', 'enroll', 'waiting', 'ALLOW', 'allow ', '', null, true, 0, [], {}),
+    fc.jsonValue(),
+  )
+  const response = fc.oneof(
+    fc.jsonValue(),
+    fc.record(
+      {
+        result: odd,
+        status: odd,
+        status_msg: odd,
+        devices: fc.oneof(odd, fc.array(fc.oneof(odd, fc.record({ device: odd, type: odd, capabilities: odd })))),
+        enroll_portal_url: odd,
+        txid: odd,
+        verification_code: odd,
+        expiration: odd,
+        trusted_device_token: odd,
+      },
+      { requiredKeys: [] },
+    ),
+  )
+  const resultOf = (value: unknown) => (typeof value === 'object' && value !== null ? Reflect.get(value, 'result') : 0)
+
+  it.each(['preauth', 'authSync', 'authStatus'] as const)('%s takes a result only as Duo writes it', name => {
+    fc.assert(
+      fc.property(response, value => {
+        const parsed = answers[name].safeParse(value)
+        if (parsed.success) expect(parsed.data.result).toBe(resultOf(value))
+        else if (['allow', 'deny'].includes(resultOf(value))) expect(parsed.error).toBeUndefined()
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
+  it('a device is one with an id and a type, or none at all', () => {
+    fc.assert(
+      fc.property(response, value => {
+        const { devices = [] } = answers.preauth.safeParse(value).data ?? {}
+        for (const { device, type, capabilities } of devices) {
+          expect(device.length).toBeGreaterThan(0)
+          expect(typeof type).toBe('string')
+          expect(capabilities.every(capability => typeof capability === 'string')).toBe(true)
+        }
+      }),
+      { numRuns: 2_000 },
+    )
+  })
 })
 
 it.each([undefined, '1', '-1', '1e9'])(

@@ -178,6 +178,16 @@ describe('through a proxy', () => {
     },
   )
 
+  it('row 111: a company’s proxy that opens TLS is believed once its CA is named, and only for Duo’s name', async () => {
+    const company = await certificate()
+    const opening = await scriptedDuo(denying, company)
+    const proxy = await connectProxy(undefined, opening.port)
+    const duo = await scriptedDuo(denying)
+    const client = clientOf(duo, { proxy: proxyAt(proxy.port), rootCertificates: company.ca })
+    expect((await client.preauth(alice)).ok).toBe(true)
+    expect(duo.asked).toEqual([])
+  })
+
   it('row 111: without a CA file Duo’s own roots rule behind a proxy', async () => {
     const duo = await scriptedDuo(denying)
     const proxy = await connectProxy()
