@@ -2,7 +2,7 @@ import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, Fa
 import { z } from 'zod'
 import { SECOND } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import type { Device, Offer, PushView, Way } from '../duo/duo.ts'
+import type { Device, Offer, PushView, RingingWay } from '../duo/duo.ts'
 import { jsonHeaders } from '../http/json-headers.ts'
 import { isSameOrigin } from '../http/same-origin.ts'
 import { whileConnected } from '../http/while-connected.ts'
@@ -177,7 +177,7 @@ export async function api(
       const way = await login.keptWay(visit)
       return ok({
         result: 'auth',
-        ...(way === null || way.kind === 'passcode'
+        ...(way === null || way.kind === 'passcode' || way.kind === 'sms'
           ? {}
           : { preferred_device: way.device, preferred_method: way.kind }),
       })
@@ -210,7 +210,9 @@ export async function api(
       if (visit.level === 2 && next.to !== 'prove') return ok(redirection(visit, targetURL))
       if (passcode !== undefined) return tryPasscode(visit, passcode, targetURL, reply)
       const way = method === undefined || device === undefined ? undefined : { kind: method, device }
-      const sent = await login.ring(visit, way, { rd: targetURL })
+      let sent = await login.ring(visit, way, { rd: targetURL })
+      const only = way === undefined && sent.outcome === 'offer' ? onlyPush(sent.offer) : undefined
+      if (only !== undefined) sent = await login.ring(visit, only, { rd: targetURL })
       if ('push' in sent) return finish(visit, await ended(visit, sent.push, request), targetURL, reply)
       return notAsked(visit, sent, next, targetURL, reply)
     }),
@@ -360,7 +362,7 @@ function setCookie(reply: FastifyReply, { cookie }: Started): void {
 function offered(offer: Offer | { kind: 'no-second-factor' }) {
   switch (offer.kind) {
     case 'choose':
-      return ok({ result: 'auth', devices: offer.devices.map(device => deviceOf(device, offer.ways)) })
+      return ok(listOf(offer))
     case 'allow':
     case 'failmode':
       return ok({ result: 'allow' })
@@ -375,12 +377,24 @@ function offered(offer: Offer | { kind: 'no-second-factor' }) {
   }
 }
 
-const methods = ['push', 'phone', 'sms'] as const
+/** The ways that this API can wait for. */
+const methods = ['push', 'phone'] as const
 const isMethod = (method: string): method is (typeof methods)[number] => methods.some(known => known === method)
 
-function deviceOf({ id, name }: Device, ways: readonly Way[]) {
-  const capabilities = ways.flatMap(way => (way.kind !== 'passcode' && way.device === id ? [way.kind] : []))
-  return { device: id, display_name: name, capabilities }
+/** The push that a program means which names no way: the only one, also of whom entered a passcode last. */
+function onlyPush(offer: Offer): RingingWay | undefined {
+  if (offer.kind !== 'choose') return undefined
+  const pushes = offer.ways.flatMap(way => (way.kind === 'push' ? [{ kind: way.kind, device: way.device }] : []))
+  return pushes.length === 1 ? pushes[0] : undefined
+}
+
+/** As Authelia: the devices that take a push, and of their capabilities that one. Beside it, in `ways`, all that Duo and the configuration allow. */
+function listOf({ devices, ways }: Extract<Offer, { kind: 'choose' }>) {
+  const takesPush = (device: Device) => ways.some(way => way.kind === 'push' && way.device === device.id)
+  const listed = devices
+    .filter(takesPush)
+    .map(({ id, name }) => ({ device: id, display_name: name, capabilities: ['push'] }))
+  return listed.length === 0 ? { result: 'enroll', ways } : { result: 'auth', devices: listed, ways }
 }
 
 /** `a***z@example.com`, as Authelia shows it. */

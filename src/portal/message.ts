@@ -18,7 +18,11 @@ const schema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('failed'), ref: z.string() }),
   z.object({ kind: z.literal('unknown-device') }),
   z.object({ kind: z.literal('not-enrolled') }),
-  z.object({ kind: z.literal('busy'), until: z.number() }),
+  z.object({
+    kind: z.literal('busy'),
+    until: z.number(),
+    holder: z.object({ at: z.number(), ip: z.string().optional(), browser: z.string() }),
+  }),
   z.object({ kind: z.literal('paused'), until: z.number(), why: z.enum(['denied', 'fraud', 'budget']) }),
   z.object({ kind: z.literal('locked'), ref: z.string() }),
   z.object({ kind: z.literal('sms-sent'), device: z.string(), nextCode: z.string().nullable() }),

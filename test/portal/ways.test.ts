@@ -94,6 +94,19 @@ describe('choosing a way', () => {
   })
 })
 
+describe('a request that another session holds', () => {
+  it('row 119: is not joined; the page says from where it was asked for, and until when', async () => {
+    const facts = { site: null, path: null, ip: '198.51.100.23', browser: 'Chrome on Windows', at: NOW - 20_000 }
+    const { alice } = await at({ start: { outcome: 'busy', until: NOW + 40_000, facts } })
+    await alice.get('/prove')
+    const answer = await alice.post('/prove', { way: 'push:DPHONE1' })
+    const page = (await alice.get(String(answer.headers.location))).body
+    expect(page).toContain('A request is already open')
+    expect(page).toMatch(/198\.51\.100\.23.*Chrome on Windows/)
+    expect(page).toContain('href="/prove/passcode"')
+  })
+})
+
 describe('a passcode', () => {
   it('is tried by the POST, and raises the session', async () => {
     const { alice, login } = await at({ offer: choice([pixel], [passcode]) })

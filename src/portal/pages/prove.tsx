@@ -18,6 +18,7 @@ import {
 import type { Shell, View } from './view.ts'
 
 const RADIUS = 32
+const PATH_SHOWN_AT_MOST = 120
 
 /** One unit of the path is one second of a minute. It runs by itself, without a script. */
 function Ring({ shell, left }: { shell: Shell; left: number }): VNode {
@@ -150,9 +151,25 @@ function Shown({ shell, push: { facts } }: { shell: Shell; push: PushView }): VN
       <h2 id="shown">{words.text('wait.push.shows')}</h2>
       <dl class="facts">
         <div>
-          <dt>{words.text('common.site')}</dt>
-          <dd>{facts.site === null ? <bdi>{shell.config.portal.name}</bdi> : siteName(facts.site)}</dd>
+          <dt>{words.text('wait.push.application')}</dt>
+          <dd>
+            <bdi>{shell.config.portal.name}</bdi>
+          </dd>
         </div>
+        {facts.site !== null && (
+          <div>
+            <dt>{words.text('common.site')}</dt>
+            <dd>{siteName(facts.site)}</dd>
+          </div>
+        )}
+        {facts.site !== null && facts.path !== null && (
+          <div>
+            <dt>{words.text('wait.push.page')}</dt>
+            <dd dir="ltr">
+              {facts.path.length > PATH_SHOWN_AT_MOST ? `${facts.path.slice(0, PATH_SHOWN_AT_MOST)}…` : facts.path}
+            </dd>
+          </div>
+        )}
         {facts.ip !== undefined && (
           <div>
             <dt>{words.text('wait.push.from')}</dt>
@@ -182,8 +199,16 @@ const waitsFor = {
   budget: { id: 'wait.budget', h1: 'wait.paused.h1', body: 'wait.budget.body' },
 } as const
 
-/** `wait.busy`: another session holds the push; a pause after a denial; the lock after a report; too many in a while. A passcode is never held. */
-export function busyPage(shell: Shell, kind: keyof typeof waitsFor, until: number): View {
+/**
+ * `wait.busy`: another session holds the push; a pause after a denial; the lock after a report; too many in a while. A passcode is never held.
+ * @param holder who asked for the push that waits
+ */
+export function busyPage(
+  shell: Shell,
+  kind: keyof typeof waitsFor,
+  until: number,
+  holder?: Pick<PushView['facts'], 'at' | 'ip' | 'browser'>,
+): View {
   const { words } = shell
   const { id, h1, body } = waitsFor[kind]
   return {
@@ -201,6 +226,15 @@ export function busyPage(shell: Shell, kind: keyof typeof waitsFor, until: numbe
             left: <Time shell={shell} at={until} as="left" />,
           })}
         </p>
+        {holder !== undefined && (
+          <p>
+            {words.rich('wait.busy.held', {
+              time: <Time shell={shell} at={holder.at} as="time" />,
+              ip: <bdi>{holder.ip ?? words.text('home.refusal.nowhere')}</bdi>,
+              browser: <bdi>{holder.browser}</bdi>,
+            })}
+          </p>
+        )}
         <p>{words.text('wait.busy.passcode')}</p>
         <Actions>
           <LinkButton kind="primary" href={shell.url('/prove/passcode')}>
