@@ -145,6 +145,7 @@ it(
       if (chance(0.3)) await Promise.all([start(), any().duo.newest(session.key)]) // a reload, a second tab
       const gone = new AbortController()
       const watching = any().duo.change(session.key, 0, 3_000, gone.signal)
+      watching.catch(() => {}) // killed meanwhile; it is awaited below
       if (chance(0.2)) gone.abort() // the page is closed
       if (chance(0.1)) await leave()
       const [ringing] = onPhone(session).filter(({ state }) => state === 'pending')

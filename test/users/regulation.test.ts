@@ -18,7 +18,7 @@ function opened(options: { settings?: Partial<typeof regulated>; path?: string; 
     return begun
   }
   const rows = (table: string) => Number(database.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.n)
-  return { database, clock, begin, attempt, rows }
+  return { database, clock, begin, attempt, rows, regulation }
 }
 
 describe(openRegulation, () => {
@@ -184,3 +184,57 @@ describe(openRegulation, () => {
 function regulationWithoutPerson(attempt: (typed: string, person?: string) => Try, typed = 'my secret password') {
   return attempt(typed, '')
 }
+
+describe('wrong passcodes', () => {
+  it('row 129: are counted apart: a right password, which a new session takes, forgets none', () => {
+    const { regulation, attempt, clock } = opened()
+    expect(regulation.beginPasscode('john')).toMatchObject({ triesLeft: 2, bannedUntil: null })
+    attempt('john').succeeded()
+    expect(regulation.beginPasscode('john')).toMatchObject({ triesLeft: 1 })
+    attempt('john').succeeded()
+    const until = clock.read() + 5 * MINUTE
+    expect(regulation.bannedUntil('john')).toBeNull()
+    expect(regulation.beginPasscode('john')).toMatchObject({ triesLeft: 0, bannedUntil: until })
+    expect(regulation.beginPasscode('john')).toEqual({ bannedUntil: until })
+    expect(regulation.bannedUntil('john')).toBe(until)
+    expect(regulation.bannedUntil('ann')).toBeNull()
+    // Signing in goes on: only proving more does not.
+    attempt('john').succeeded()
+    clock.move(5 * MINUTE)
+    expect(regulation.bannedUntil('john')).toBeNull()
+    expect(regulation.beginPasscode('john')).toMatchObject({ triesLeft: 2 })
+  })
+
+  it('are forgotten by a right one, which lifts the ban that it brought itself', () => {
+    const { regulation } = opened()
+    for (const left of [2, 1, 0]) {
+      const begun = regulation.beginPasscode('john')
+      expect(begun).toMatchObject({ triesLeft: left })
+      if (left === 0 && 'succeeded' in begun) begun.succeeded()
+    }
+    expect(regulation.bannedUntil('john')).toBeNull()
+    expect(regulation.beginPasscode('john')).toMatchObject({ triesLeft: 2 })
+  })
+
+  it('that nobody looked at are given back', () => {
+    const { regulation } = opened()
+    for (let round = 0; round < 10; round += 1) {
+      const begun = regulation.beginPasscode('john')
+      if ('givenBack' in begun) begun.givenBack()
+    }
+    expect(regulation.beginPasscode('john')).toMatchObject({ triesLeft: 2 })
+  })
+
+  it('are not counted where regulation is off', () => {
+    const { regulation } = opened({ settings: { max_retries: 0 } })
+    for (let round = 0; round < 10; round += 1)
+      expect(regulation.beginPasscode('john')).toMatchObject({ triesLeft: null })
+    expect(regulation.bannedUntil('john')).toBeNull()
+  })
+
+  it('a ban by passwords holds the second factor back too', () => {
+    const { regulation, attempt, clock } = opened()
+    for (let round = 0; round < 3; round += 1) attempt('john')
+    expect(regulation.bannedUntil('john')).toBe(clock.read() + 5 * MINUTE)
+  })
+})
