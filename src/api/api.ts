@@ -1,16 +1,15 @@
 import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { SECOND } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import type { Device, Offer, PushView, RingingWay } from '../duo/duo.ts'
 import { jsonHeaders } from '../http/json-headers.ts'
 import { isSameOrigin } from '../http/same-origin.ts'
-import { whileConnected } from '../http/while-connected.ts'
-import type { Login, Next, Visit } from '../login/login.ts'
-import { type Started, StoreDown } from '../session/session.ts'
+import type { Login, Visit } from '../login/login.ts'
+import { StoreDown } from '../session/session.ts'
 import { newReference } from '../telemetry/reference.ts'
 import { isPlausibleName, PASSWORD_BYTES_AT_MOST } from '../users/names.ts'
+import { ko, OPERATION_FAILED, ok, RETRY_LATER, setCookie, targetFields, WRONG_CREDENTIALS } from './answers.ts'
 import { acceptOnlyJson, BadRequest } from './json.ts'
+import { type Handler, secondFactorRoutes } from './second-factor.ts'
 
 interface Options {
   readonly login: Login
@@ -24,13 +23,6 @@ interface Options {
   readonly closing: AbortSignal
 }
 
-// Authelia's words: its front end and other programs show or match them.
-const WRONG_CREDENTIALS = 'Authentication failed. Check your credentials.'
-const RETRY_LATER = 'Authentication failed, please retry later.'
-const OPERATION_FAILED = 'Operation failed.'
-
-const HELD_AT_MOST = 25 * SECOND
-
 const firstFactorBody = z.strictObject({
   username: z.string().refine(isPlausibleName),
   password: z
@@ -38,26 +30,9 @@ const firstFactorBody = z.strictObject({
     .min(1)
     .refine(password => Buffer.byteLength(password) <= PASSWORD_BYTES_AT_MOST),
   keepMeLoggedIn: z.boolean().default(false),
-  targetURL: z.string().optional(),
+  ...targetFields,
   requestMethod: z.string().max(20).optional(),
-  // Authelia's front end may send these for its OpenID Connect flows, which Postern has not.
-  workflow: z.string().optional(),
-  workflowID: z.string().optional(),
-  flow: z.string().optional(),
-  flowID: z.string().optional(),
-  subflow: z.string().optional(),
-  userCode: z.string().optional(),
 })
-const duoBody = firstFactorBody
-  .omit({ username: true, password: true, keepMeLoggedIn: true, requestMethod: true })
-  // Beyond Authelia's: a way of one's own choice.
-  .extend({
-    passcode: z.string().max(64).optional(),
-    device: z.string().min(1).max(64).optional(),
-    method: z.enum(['push', 'phone']).optional(),
-  })
-  .default({})
-const duoDeviceBody = z.strictObject({ device: z.string().min(1).max(64), method: z.string().min(1).max(32) })
 const methodBody = z.strictObject({ method: z.string().max(32) })
 const logoutBody = z.strictObject({ targetURL: z.string().optional() }).default({})
 const safeRedirectionBody = z.strictObject({ uri: z.string() })
@@ -97,7 +72,6 @@ export async function api(
     },
   })
 
-  type Handler = (visit: Visit, request: FastifyRequest, reply: FastifyReply) => unknown
   const anybody = (handler: Handler) => async (request: FastifyRequest, reply: FastifyReply) => {
     const visit = await login.visit(request)
     if (visit === undefined) return ko(reply, 400, 'The Host header names none of the portals in session.cookies.')
@@ -171,52 +145,7 @@ export async function api(
     ),
   )
 
-  app.get(
-    '/api/secondfactor/duo',
-    signedIn(async visit => {
-      const way = await login.keptWay(visit)
-      return ok({
-        result: 'auth',
-        ...(way === null || way.kind === 'passcode' || way.kind === 'sms'
-          ? {}
-          : { preferred_device: way.device, preferred_method: way.kind }),
-      })
-    }),
-  )
-
-  app.get(
-    '/api/secondfactor/duo_devices',
-    signedIn(
-      async visit => offered(await login.offer(visit, { rd: undefined })) ?? { status: 'KO', message: RETRY_LATER },
-    ),
-  )
-
-  app.post(
-    '/api/secondfactor/duo_device',
-    signedIn(async (visit, request) => {
-      const { device, method } = duoDeviceBody.parse(request.body)
-      return isMethod(method) && (await login.keepWay(visit, { kind: method, device }))
-        ? ok()
-        : { status: 'KO', message: OPERATION_FAILED }
-    }),
-  )
-
-  app.post(
-    '/api/secondfactor/duo',
-    signedIn(async (visit, request, reply) => {
-      const { targetURL, passcode, device, method } = duoBody.parse(request.body ?? undefined)
-      const next = login.next(visit, { rd: targetURL })
-      // Proved already, and well enough for where the program wants to go.
-      if (visit.level === 2 && next.to !== 'prove') return ok(redirection(visit, targetURL))
-      if (passcode !== undefined) return tryPasscode(visit, passcode, targetURL, reply)
-      const way = method === undefined || device === undefined ? undefined : { kind: method, device }
-      let sent = await login.ring(visit, way, { rd: targetURL })
-      const only = way === undefined && sent.outcome === 'offer' ? onlyPush(sent.offer) : undefined
-      if (only !== undefined) sent = await login.ring(visit, only, { rd: targetURL })
-      if ('push' in sent) return finish(visit, await ended(visit, sent.push, request), targetURL, reply)
-      return notAsked(visit, sent, next, targetURL, reply)
-    }),
-  )
+  secondFactorRoutes(app, { login, signedIn, redirection, closing })
 
   app.post(
     '/api/checks/safe-redirection',
@@ -249,82 +178,6 @@ export async function api(
     return next.to === 'site' ? { redirect: next.url } : undefined
   }
 
-  /** Follows the push to its end. Null: the program that asked is gone, the server ends, or too many ask for this push already. */
-  async function ended(visit: Visit, push: PushView, request: FastifyRequest): Promise<PushView | null> {
-    return whileConnected(request.raw, async gone => {
-      const signal = AbortSignal.any([gone, closing])
-      let seen = push
-      while (seen.state === 'sending' || seen.state === 'waiting') {
-        const asked = performance.now()
-        const later = await login.pushChange(visit, seen.seq, HELD_AT_MOST, signal)
-        if (later === null) return null
-        // Answered early and without news: asking again at once would only go round and round.
-        if (later.seq === seen.seq && performance.now() - asked < HELD_AT_MOST / 2) return null
-        seen = later
-      }
-      return seen
-    })
-  }
-
-  /** Nothing rings and nothing was tried: Duo lets the person pass or refuses, or a guard says wait. */
-  async function notAsked(
-    visit: Visit,
-    held: Exclude<Awaited<ReturnType<Login['ring']>>, { push: PushView }>,
-    next: Next,
-    targetURL: string | undefined,
-    reply: FastifyReply,
-  ) {
-    switch (held.outcome) {
-      case 'offer': {
-        const { offer } = held
-        if (offer.kind !== 'allow' && offer.kind !== 'failmode') return offered(offer) ?? ko(reply, 401, RETRY_LATER)
-        if (next.to !== 'prove' || next.factors.length === 0)
-          return raised(visit, await login.raiseByPolicy(visit, offer), targetURL, reply)
-        login.report(visit, 'level.refused', { reason: 'duo-not-asked', host: next.host })
-        return ko(reply, 401, RETRY_LATER)
-      }
-      case 'busy':
-      case 'paused':
-      case 'banned':
-        return ko(reply.header('retry-after', new Date(held.until).toUTCString()), 429, 'Too Many Requests')
-      case 'unknown-device':
-      case 'no-second-factor':
-        return ko(reply, 401, RETRY_LATER)
-    }
-  }
-
-  async function tryPasscode(visit: Visit, passcode: string, targetURL: string | undefined, reply: FastifyReply) {
-    const wanted = { rd: targetURL }
-    const tried = await login.passcode(visit, passcode, wanted)
-    switch (tried.outcome) {
-      case 'accepted':
-        return raised(visit, await login.claim(visit), targetURL, reply)
-      case 'wrong':
-      case 'malformed':
-      case 'locked':
-        return ko(reply, 401, WRONG_CREDENTIALS)
-      default:
-        return notAsked(visit, tried, login.next(visit, wanted), targetURL, reply)
-    }
-  }
-
-  async function finish(visit: Visit, push: PushView | null, targetURL: string | undefined, reply: FastifyReply) {
-    return push?.state === 'allowed'
-      ? raised(visit, await login.claim(visit), targetURL, reply)
-      : ko(reply, 401, RETRY_LATER)
-  }
-
-  function raised(
-    visit: Visit,
-    claim: Awaited<ReturnType<Login['claim']>>,
-    targetURL: string | undefined,
-    reply: FastifyReply,
-  ) {
-    if (claim.outcome !== 'raised' || visit.who === null) return ko(reply, 401, RETRY_LATER)
-    setCookie(reply, claim.started)
-    return ok(redirection({ ...visit, who: { ...visit.who, session: claim.started.session }, level: 2 }, targetURL))
-  }
-
   async function userInfo(visit: Visit) {
     const person = visit.who?.person
     return {
@@ -344,57 +197,6 @@ const publicText: Record<number, string> = {
   413: 'The body is too large.',
   415: 'The body must be application/json.',
   429: 'Too Many Requests',
-}
-
-function ok(data?: object) {
-  return data === undefined ? { status: 'OK' } : { status: 'OK', data }
-}
-
-function ko(reply: FastifyReply, status: number, message: string) {
-  return reply.code(status).send({ status: 'KO', message })
-}
-
-function setCookie(reply: FastifyReply, { cookie }: Started): void {
-  reply.setCookie(cookie.name, cookie.value, cookie.options)
-}
-
-/** What Duo offers, in Authelia's form; undefined where Duo could not say. */
-function offered(offer: Offer | { kind: 'no-second-factor' }) {
-  switch (offer.kind) {
-    case 'choose':
-      return ok(listOf(offer))
-    case 'allow':
-    case 'failmode':
-      return ok({ result: 'allow' })
-    case 'deny':
-      return ok({ result: 'deny' })
-    case 'enroll':
-      return ok({ result: 'enroll', ...(offer.portalUrl === null ? {} : { enroll_url: offer.portalUrl }) })
-    case 'no-device':
-      return ok({ result: 'enroll' })
-    default:
-      return undefined
-  }
-}
-
-/** The ways that this API can wait for. */
-const methods = ['push', 'phone'] as const
-const isMethod = (method: string): method is (typeof methods)[number] => methods.some(known => known === method)
-
-/** The push that a program means which names no way: the only one, also of whom entered a passcode last. */
-function onlyPush(offer: Offer): RingingWay | undefined {
-  if (offer.kind !== 'choose') return undefined
-  const pushes = offer.ways.flatMap(way => (way.kind === 'push' ? [{ kind: way.kind, device: way.device }] : []))
-  return pushes.length === 1 ? pushes[0] : undefined
-}
-
-/** As Authelia: the devices that take a push, and of their capabilities that one. Beside it, in `ways`, all that Duo and the configuration allow. */
-function listOf({ devices, ways }: Extract<Offer, { kind: 'choose' }>) {
-  const takesPush = (device: Device) => ways.some(way => way.kind === 'push' && way.device === device.id)
-  const listed = devices
-    .filter(takesPush)
-    .map(({ id, name }) => ({ device: id, display_name: name, capabilities: ['push'] }))
-  return listed.length === 0 ? { result: 'enroll', ways } : { result: 'auth', devices: listed, ways }
 }
 
 /** `a***z@example.com`, as Authelia shows it. */
