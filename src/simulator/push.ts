@@ -67,10 +67,12 @@ const calling = (device: SimulatedDevice): Status => ({
   status_msg: `Dialing ${maskedNumber(device.number)}...`,
 })
 
-/** What is said when a push or a call has begun. */
-export function beginning(factor: Push['factor'], device: SimulatedDevice): Status {
+/** What is said when a push or a call has begun. duo_unix shows nothing else of a Verified Push, so its code is in the words. */
+export function beginning({ factor, device, verificationCode }: Push): Status {
   if (factor === 'phone') return calling(device)
-  return device.reachable ? say.pushed : say.pushFailed
+  if (!device.reachable) return say.pushFailed
+  if (verificationCode === undefined) return say.pushed
+  return { ...say.pushed, status_msg: `Please enter verification code ${verificationCode} into Duo Mobile...` }
 }
 
 /** How a push ends. `expire`: the time was over. */

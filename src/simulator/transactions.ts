@@ -211,7 +211,7 @@ export function openTransactions(parts: {
       transaction.push = push
       txidByPush.set(push.id, transaction.txid)
       pending.add(transaction)
-      tell(transaction, beginning(factor, device))
+      tell(transaction, beginning(push))
       news.changed()
       return { txid: transaction.txid, pushId: push.id }
     },

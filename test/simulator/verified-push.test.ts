@@ -19,6 +19,7 @@ async function required(policy: object = {}) {
     preauth: async (params: Record<string, string> = {}) => (await post('preauth', params)).response,
     send: (params: Record<string, string> = {}) =>
       post('auth', { factor: 'push', device: 'auto', async: '1', ...params }),
+    status: async (txid: string) => (await call('GET', '/auth/v2/auth_status', { txid }, dated())).json.response,
     poll: async (txid: string) =>
       (await call('GET', '/auth/v2/auth_status', { txid }, dated())).json.response?.status as string,
     push: () => simulated.pushes().at(-1),
@@ -39,6 +40,17 @@ describe('Verified Push', () => {
     expect(push()).toMatchObject({ state: 'pending', wrongCodes: 2 })
     expect(simulated.answer(id, 'approve', verification_code)).toBe(true)
     expect([await poll(txid), await poll(txid)]).toEqual(['pushed', 'allow'])
+  })
+
+  it('tells its code in the words of its first status, for clients that show nothing else', async () => {
+    const { preauth, send, status } = await required()
+    const { txid, verification_code } = await preauth(announces)
+    await send({ txid })
+    expect(await status(txid)).toEqual({
+      result: 'waiting',
+      status: 'pushed',
+      status_msg: `Please enter verification code ${verification_code} into Duo Mobile...`,
+    })
   })
 
   it('is denied by the third wrong code; without any code it can be denied or reported', async () => {
