@@ -187,6 +187,7 @@ export function duoClient(parts: Parts): DuoClient {
     let reconnected = false
     let redated = false
     for (;;) {
+      const dated = duosClock.correction
       const answer = await once(schema, call)
       if (answer.ok || call.signal?.aborted === true) return answer
       const { failure } = answer
@@ -201,9 +202,9 @@ export function duoClient(parts: Parts): DuoClient {
         if (!failure.sent) await pause(BEFORE_RECONNECTING)
       } else if (failure.reason === 'duo-clock' && !redated) {
         redated = true
-        const corrected = duosClock.correction
-        await askTime()
-        if (duosClock.correction === corrected || !repeatable) return answer
+        // Another call may have learnt the time meanwhile.
+        if (duosClock.correction === dated) await askTime()
+        if (duosClock.correction === dated || !repeatable) return answer
       } else return answer
     }
   }
