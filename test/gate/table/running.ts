@@ -25,7 +25,15 @@ const setupSchema = z.strictObject({
   ),
   sessions: z.record(
     z.string(),
-    z.strictObject({ user: z.string(), level: z.union([z.literal(1), z.literal(2)]), domain: z.string() }),
+    z.strictObject({
+      user: z.string(),
+      level: z.union([z.literal(1), z.literal(2)]),
+      domain: z.string(),
+      passwordSecondsAgo: z.number().default(0),
+      secondFactor: z
+        .strictObject({ how: z.enum(['push', 'phone', 'passcode', 'duo-allow', 'failmode']), secondsAgo: z.number() })
+        .default({ how: 'push', secondsAgo: 0 }),
+    }),
   ),
 })
 export const setup = setupSchema.parse(JSON.parse(readFileSync(join(import.meta.dirname, 'setup.json'), 'utf8')))
@@ -80,7 +88,12 @@ const usersWithHashes = async () =>
 /** Made as another process on this machine would make them: in the same file. */
 async function sessionsOf(config: Config): Promise<Map<string, string>> {
   const log = pino({ level: 'silent' })
-  const clock = Date.now
+  const now = Date.now()
+  // It goes forward only, so the oldest session is made first.
+  const inOrder = Object.entries(setup.sessions).sort(([, a], [, b]) => b.passwordSecondsAgo - a.passwordSecondsAgo)
+  const momentOf = (secondsAgo: number) => now - secondsAgo * 1000
+  let at = momentOf(inOrder[0]?.[1].passwordSecondsAgo ?? 0)
+  const clock = () => at
   const storage = await openStorage(config.storage, { log })
   const sessions = await openSessions({ config: config.session, storage, clock, log, audit: createAudit(log) })
   const users = await openUsers({
@@ -91,13 +104,14 @@ async function sessionsOf(config: Config): Promise<Map<string, string>> {
     log,
   })
   const made = new Map<string, string>()
-  for (const [name, { user, level, domain }] of Object.entries(setup.sessions)) {
+  for (const [name, { user, level, domain, passwordSecondsAgo, secondFactor }] of inOrder) {
+    at = momentOf(passwordSecondsAgo)
     const cookieDomain = config.session.cookies.find(one => one.domain === domain)
     const credential = users.find(user)?.credential
     if (cookieDomain === undefined || credential === undefined) throw new Error(`no ${user} in ${domain}`)
     const started = await sessions.start(cookieDomain, { username: user, credential, remember: false }, null)
-    const raised =
-      level === 1 ? started : await sessions.raise(started.session, { how: 'push', at: clock(), said: 'Success' })
+    const factor = { how: secondFactor.how, at: momentOf(secondFactor.secondsAgo), said: '' }
+    const raised = level === 1 ? started : await sessions.raise(started.session, factor)
     if (raised === 'ended') throw new Error('a session ended before it was raised')
     made.set(name, raised.cookie.value)
   }
