@@ -78,12 +78,13 @@ export async function openHouse(cleanup: Cleanup): Promise<House> {
       .replace('http://auth.postern.localhost', 'https://auth.postern.localhost'),
   )
   const certificate = await makeCertificate('localhost')
-  const [{ postern, cookies }, ...opened] = await Promise.all([
-    servePostern(setup, cleanup),
-    ...proxyKinds.map((kind, index) =>
+  // First: a proxy that asks meanwhile connects to a port where nobody listens yet, and may get hold of it itself.
+  const { postern, cookies } = await servePostern(setup, cleanup)
+  const opened = await Promise.all(
+    proxyKinds.map((kind, index) =>
       openBehind(kind, { ...setup, address: `127.0.1.${index + 1}`, certificate }, cleanup),
     ),
-  ])
+  )
   return {
     port,
     setup,
