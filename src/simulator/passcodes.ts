@@ -1,5 +1,5 @@
 import { createHmac, randomBytes, randomInt } from 'node:crypto'
-import type { Clock, Milliseconds } from '../clock.ts'
+import { type Clock, MINUTE, type Milliseconds } from '../clock.ts'
 import type { News } from './news.ts'
 import type { AccountUser, SimulatedDevice } from './users.ts'
 
@@ -27,6 +27,10 @@ export interface Passcodes {
 const DIGITS = 6
 /** So often may a display be pressed between two passcodes that are used. RFC 4226, section 7.4. */
 const LOOK_AHEAD = 20
+/** Who pressed oftener gives three passcodes in a row within five minutes: the third lets in. */
+const RESYNC_AHEAD = 1000
+const RESYNC_PASSCODES = 3
+const RESYNC_WITHIN: Milliseconds = 5 * MINUTE
 const MESSAGES_AT_MOST = 10
 
 interface Display {
@@ -35,6 +39,8 @@ interface Display {
   next: number
   /** Of the first passcode that is still good. */
   good: number
+  /** Passcodes in a row that were too far ahead. */
+  resync: { next: number; passcodes: number; since: Milliseconds } | undefined
 }
 
 /** A one-time passcode. RFC 4226, section 5.3. */
@@ -59,7 +65,7 @@ export function openPasscodes(clock: Clock, news: News): Passcodes {
   function displayOf(deviceId: string): Display {
     const known = displays.get(deviceId)
     if (known) return known
-    const display: Display = { secret: randomBytes(20), next: 0, good: 0 }
+    const display: Display = { secret: randomBytes(20), next: 0, good: 0, resync: undefined }
     displays.set(deviceId, display)
     return display
   }
@@ -67,13 +73,22 @@ export function openPasscodes(clock: Clock, news: News): Passcodes {
   /** Of a display; the passcodes before it become void. */
   function takeShown(deviceId: string, passcode: string): boolean {
     const display = displayOf(deviceId)
-    for (let counter = display.good; counter < display.good + LOOK_AHEAD; counter++) {
+    for (let counter = display.good; counter < display.good + RESYNC_AHEAD; counter++) {
       if (hotp(display.secret, counter) !== passcode) continue
-      display.good = counter + 1
-      display.next = Math.max(display.next, display.good)
+      if (counter >= display.good + LOOK_AHEAD && !resynchronises(display, counter)) return false
+      Object.assign(display, { good: counter + 1, next: Math.max(display.next, counter + 1), resync: undefined })
       return true
     }
     return false
+  }
+
+  function resynchronises(display: Display, counter: number): boolean {
+    const now = clock()
+    const before = display.resync
+    const goesOn = before?.next === counter && now - before.since < RESYNC_WITHIN
+    const { passcodes, since } = goesOn ? before : { passcodes: 0, since: now }
+    display.resync = { next: counter + 1, passcodes: passcodes + 1, since }
+    return passcodes + 1 >= RESYNC_PASSCODES
   }
 
   return {

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { hotp } from '../../src/simulator/passcodes.ts'
+import { openNews } from '../../src/simulator/news.ts'
+import { hotp, openPasscodes } from '../../src/simulator/passcodes.ts'
+import { policySchema } from '../../src/simulator/policy.ts'
+import { openAccount } from '../../src/simulator/users.ts'
 import { client, simulator } from './client.ts'
 
 const phone = 'DPALICE0000000000001'
@@ -56,10 +59,37 @@ describe('a passcode', () => {
     expect([await tried(second), await tried(first), await tried(third)]).toEqual(['allow', 'deny', 'allow'])
   })
 
-  it('is no longer found when its display was pressed twenty times without using one', async () => {
+  it('is no longer found when its display was pressed twenty times; three in a row find it again', async () => {
     const { simulated, tried } = await trying()
-    for (let i = 0; i < 20; i++) simulated.passcode(phone)
-    expect(await tried(simulated.passcode(phone))).toBe('deny')
+    const press = () => simulated.passcode(phone)
+    for (let i = 0; i < 20; i++) press()
+    expect([await tried(press()), await tried(press())]).toEqual(['deny', 'deny'])
+    press() // not in a row
+    expect([await tried(press()), await tried(press()), await tried(press()), await tried(press())]).toEqual([
+      'deny',
+      'deny',
+      'allow',
+      'allow',
+    ])
+  })
+
+  it('is not found again by three that take more than five minutes', async () => {
+    let now = Date.now()
+    const users = [{ username: 'alice', devices: [{ id: 'DHALICE', type: 'token' as const, capabilities: [] }] }]
+    const account = openAccount(
+      users,
+      () => policySchema.parse({}),
+      () => now,
+    )
+    const passcodes = openPasscodes(() => now, openNews())
+    const [alice] = account.users()
+    const [token] = alice?.devices ?? []
+    if (!alice || !token) throw new Error('no alice')
+    const given = () => passcodes.take(alice, passcodes.next(token) ?? '')
+    for (let i = 0; i < 20; i++) passcodes.next(token)
+    expect([given(), given()]).toEqual([false, false])
+    now += 5 * 60_000
+    expect([given(), given(), given()]).toEqual([false, false, true])
   })
 
   it('is made by phones with Duo Mobile and by tokens only', async () => {
