@@ -99,6 +99,9 @@ async function furnish(
           encryptionKey: config.storage.encryption_key,
         })
   if (duo !== null) app.addHook('onClose', () => duo.close())
+  metrics.gauge('postern_duo_failmode', 'Whether people pass without a factor, since Duo cannot be asked.', () =>
+    Number(duo !== null && duo.passingSince !== null),
+  )
 
   // Answers that are held (a page that waits for the phone) must not hold up the end, nor the connections that they leave idle.
   const closing = new AbortController()
@@ -141,6 +144,7 @@ async function furnish(
       notices: () => [
         ...(configurationRefused() ? ['configuration'] : []),
         ...(users.fault === undefined ? [] : ['users-file']),
+        ...(duo === null || duo.passingSince === null ? [] : ['duo-failmode']),
       ],
       closing: closing.signal,
     })
