@@ -71,6 +71,8 @@ describe('{user} and {group} in a domain', () => {
     const rules = access([{ domain: ['{user}.example.com'], policy: 'deny' }], 'bypass')
     expect(rules.decide(null, object({ host: 'john.example.com' }))).toMatchObject({ policy: 'deny', bySubject: true })
     expect(rules.decide(null, object({ host: 'example.com' })).policy).toBe('bypass')
+    expect(matches({ domain: ['{user}-x.example.com'] }, null, { host: 'a-x.example.com' })).toBe(true)
+    expect(matches({ domain: ['{user}-x.example.com'] }, null, { host: '-x.example.com' })).toBe(false)
     expect(rules.decide(bob, object({ host: 'john.example.com' })).policy).toBe('bypass')
   })
 

@@ -249,6 +249,29 @@ describe(readingsOf, () => {
     expect(readingsOf(target).list[0]).toEqual({ resource, how: '' })
   })
 
+  it.each([
+    ['/a%3f/../b', ['/b', '/a', '/a?/../b', '/a%3F/../b']],
+    ['/a%23/../b', ['/b', '/a']],
+    ['/a%3fb%23c', ['/a?b#c', '/a%3Fb%23c', '/a', '/a?b']],
+    ['/a/../b', ['/b', '/a/../b']],
+    ['/a/.', ['/a', '/a/', '/a/.']],
+    ['/a/b/..', ['/a', '/a/']],
+    ['/a//b', ['/a/b', '/a//b']],
+    ['/a//../b', ['/b', '/a/b', '/a//../b']],
+    ['/a//b/..//c', ['/a/c', '/a///c']],
+    ['/a\\b%5cc', ['/a\\b\\c', '/a/b/c', '/a/b\\c']],
+    ['/a%2fb', ['/a/b', '/a%2fb']],
+    ['/a%252fb', ['/a%2fb', '/a/b']],
+    ['/a;x/b;y?c;d', ['/a;x/b;y?c;d', '/a/b?c;d', '/a;x/b?c;d']],
+    ['/a%3bx/b', ['/a;x/b', '/a/b']],
+    ['/a/%2e%2e/../b', ['/b', '/a/b']],
+    ['/a/%252e%252e/../b', ['/a/b', '/b']],
+  ])('knows each way to read %s: %j', (target, resources) => {
+    const found = readingsOf(target).list.map(({ resource }) => resource)
+    expect(found).toEqual(expect.arrayContaining(resources))
+    expect(new Set(found).size).toBe(found.length)
+  })
+
   it('is bounded: more than 32 are refused, whatever the rules say', () => {
     const hostile = '/a%252f;b/..//%5c;c/.%3f%23/%2f../x;d'
     expect(readingsOf(hostile)).toMatchObject({ unclear: true })
