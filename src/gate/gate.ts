@@ -1,4 +1,4 @@
-import { METHODS } from 'node:http'
+import { type IncomingMessage, METHODS } from 'node:http'
 import type { FastifyBaseLogger, FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
 import { type Access, type AccessObject, type Proof, verdict } from '../access/access.ts'
 import type { Clock } from '../clock.ts'
@@ -18,6 +18,7 @@ import type { Person, Users } from '../users/users.ts'
 import { answersOf, type Question } from './answers.ts'
 import type { Assertions } from './assertion.ts'
 import { type BasicAnswer, basicChecks } from './basic.ts'
+import type { Asked } from './dialect.ts'
 import { type Endpoint, endpointsOf } from './endpoint.ts'
 import { type GatePages, plainPages } from './pages.ts'
 import { type Portal, portalOf } from './portal-url.ts'
@@ -189,15 +190,7 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
 
   function answer(question: Question, who: Who | undefined, trouble: Trouble | undefined): unknown {
     const { endpoint, request, asked } = question
-    const object: AccessObject = {
-      host: asked.url.host,
-      target: asked.url.target,
-      method: asked.method,
-      // Few rules want it.
-      get ip() {
-        return clientOf(request.raw, proxies).address
-      },
-    }
+    const object = new Judged(asked, request.raw, proxies)
     const decision = access.decide(who?.person ?? null, object)
     if (decision.unclear) return say.refuse(question, { reason: 'gate-url', detail: decision.why, host: object.host })
     const said = verdict(decision, who?.proof ?? null, clock())
@@ -255,6 +248,27 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
       default:
         occasionally(checked.outcome, (_ref, count) => audit(`login.${checked.outcome}`, { ...fields, count }))
     }
+  }
+}
+
+/** What is asked for. A class: few rules want the address, and an accessor in an object literal costs more than the address itself. */
+class Judged implements AccessObject {
+  readonly host: string
+  readonly target: string
+  readonly method: string
+  readonly #request: IncomingMessage
+  readonly #proxies: TrustedProxies
+
+  constructor({ url, method }: Asked, request: IncomingMessage, proxies: TrustedProxies) {
+    this.host = url.host
+    this.target = url.target
+    this.method = method
+    this.#request = request
+    this.#proxies = proxies
+  }
+
+  get ip(): string | undefined {
+    return clientOf(this.#request, this.#proxies).address
   }
 }
 

@@ -23,7 +23,7 @@ beforeEach(async () => {
   at ??= await house(endsWith, {
     access: {
       decide(subject, object) {
-        asked.push({ subject, object: { ...object } })
+        asked.push({ subject, object: { ...object, ip: object.ip } })
         return decision
       },
     },
