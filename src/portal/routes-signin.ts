@@ -7,6 +7,7 @@ import { errorPage, limitedPage } from './pages/refused.tsx'
 import { bannedPage, fraudPage, helpPage, type SigninNews, signinPage } from './pages/signin.tsx'
 import type { View } from './pages/view.ts'
 import type { Pages } from './portal.ts'
+import { raised } from './routes-prove.ts'
 
 const NAME_KEPT_AT_MOST = 256 // the message must fit into a cookie
 
@@ -72,7 +73,10 @@ export function signinRoutes(pages: Pages, { login, config }: Portal): void {
         if (next.to !== 'prove' || !config.duo_api?.autopush) return context.goOn(next)
         // The one POST of the person sends the push too. What the phone cannot be asked for now, the next page tells.
         const sent = await login.ring(now, undefined, { rd, rm })
-        return 'push' in sent ? context.goTo('/prove/wait') : context.goOn(next)
+        if ('push' in sent) return context.goTo('/prove/wait')
+        const passes = sent.outcome === 'offer' && (sent.offer.kind === 'allow' || sent.offer.kind === 'failmode')
+        if (!passes || next.factors.length > 0) return context.goOn(next)
+        return raised(login, { ...context, visit: now }, await login.raiseByPolicy(now, sent.offer))
       }
     }
   })

@@ -57,7 +57,7 @@ export interface Sessions {
     login: { username: string; credential: string; remember: boolean },
     replaces: Session | null,
   ): Promise<Started>
-  /** A new record at level 2 under a new id in place of this one. `'ended'` when the session no longer lives: nothing is raised. */
+  /** A new record at level 2 under a new id in place of this one; of one at level 2 too, with the newer second factor and the same end. `'ended'` when the session no longer lives: nothing is raised. */
   raise(session: Session, factor: SecondFactor): Promise<Started | 'ended'>
   /** Idempotent. Once it resolves, no process of this machine lets it in from its next turn of the event loop on. */
   end(session: Pick<Session, 'key'>): Promise<void>

@@ -52,6 +52,7 @@ function expectedPage({ id }: State): string {
     'home.refusal': 'home',
     'home.none': 'home',
     'home.allowed': 'home',
+    'home.failmode': 'home',
     'home.long': 'home',
     'denied.foreign': 'denied',
     'choose.ways': 'choose.one',

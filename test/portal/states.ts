@@ -152,6 +152,14 @@ export const states: readonly State[] = [
     scene: () => ({ level: 2, secondFactor: { how: 'duo-allow', at: 0, said: 'Allowing unknown user' } }),
   },
   {
+    id: 'home.failmode',
+    url: '/',
+    status: 200,
+    title: 'Signed in',
+    focus: null,
+    scene: () => ({ level: 2, secondFactor: { how: 'failmode', at: 0, said: 'ECONNREFUSED' } }),
+  },
+  {
     id: 'home.long',
     url: '/',
     status: 200,

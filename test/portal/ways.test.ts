@@ -224,6 +224,18 @@ describe('autopush', () => {
     expect(location).toMatch(/^\/prove\?/)
   })
 
+  it('lets whom Duo lets pass go on at once, but not to a site that wants a factor', async () => {
+    const offer = { kind: 'allow', said: 'Remembered device' } as const
+    const { login, location, alice } = await signIn({ autopush: true }, { start: { outcome: 'offer', offer } })
+    expect(login.calls.at(-1)).toBe('raiseByPolicy allow')
+    expect(location).toMatch(/^\/go\?/)
+    expect(alice.cookies.get('authelia_session')).toBe('session_2')
+    const next = { to: 'prove', host: 'two.example.com', why: 'level', maxAge: null, factors: ['duo'] } as const
+    const strict = await signIn({ autopush: true }, { start: { outcome: 'offer', offer }, next })
+    expect(strict.login.calls.join()).not.toContain('raiseByPolicy')
+    expect(strict.location).toMatch(/^\/prove\?/)
+  })
+
   it('leaves the choice to the person where nothing can ring by itself', async () => {
     const { location } = await signIn({ autopush: true }, { start: { outcome: 'offer', offer: choice([pixel]) } })
     expect(location).toMatch(/^\/prove\?/)

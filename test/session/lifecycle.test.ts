@@ -103,6 +103,24 @@ describe('a rise of the level', () => {
     expect(count(house, 'postern_session_activity')).toBe(1)
   })
 
+  it.each(['push', 'phone', 'passcode', 'duo-allow', 'failmode'] as const)(
+    'may be done again at level 2, by %s: a new record with the newer second factor, the same password and the same end',
+    async how => {
+      const house = await openHouse()
+      const first = await house.sessions.raise((await signIn(house)).session, push(house.now))
+      if (first === 'ended') throw new Error('the first rise was refused')
+      house.now += MINUTE
+      const factor = { how, at: house.now, said: 'again' }
+      const second = await house.sessions.raise(first.session, factor)
+      if (second === 'ended') throw new Error('the second rise was refused')
+      expect(second.session).toEqual({ ...first.session, key: second.session.key, secondFactor: factor })
+      expect(second.session.key).not.toBe(first.session.key)
+      expect(house.sessions.find(bearing(second), house.com)).toEqual(live(second.session))
+      expect(house.sessions.find(bearing(first), house.com)).toMatchObject({ state: 'anonymous' })
+      expect(count(house, 'postern_sessions')).toBe(1)
+    },
+  )
+
   it.each<[string, (house: House) => unknown]>([
     ['a logout', async house => house.sessions.endAllOf('alice')],
     ['the expiration', house => (house.now += HOUR)],

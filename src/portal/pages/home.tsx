@@ -44,10 +44,15 @@ export function homePage(
             <p>{words.rich('home.allowed', { said: <q lang="en">{confirmed.by.said}</q> })}</p>
           </Notice>
         )}
+        {confirmed?.by.how === 'failmode' && (
+          <Notice kind="warn" focus={false}>
+            <p>{words.text('home.failmode')}</p>
+          </Notice>
+        )}
         <Heading shell={shell} word="home.h1" />
         <p class="lede">
           {confirmed
-            ? words.rich('home.confirmed', {
+            ? words.rich(confirmed.by.how === 'failmode' ? 'home.unconfirmed' : 'home.confirmed', {
                 name: <Name>{displayName}</Name>,
                 time: <Time shell={shell} at={confirmed.until} as="time" />,
               })
