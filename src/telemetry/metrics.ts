@@ -29,11 +29,17 @@ export function createMetrics(): Metrics {
     registers,
   })
   for (const event of Object.keys(severity)) events.inc({ event, reason: '' }, 0)
-  const gate = new Counter({
+  // Summed up here and handed over when somebody asks: prom-client looks its labels up anew each time, which a request would pay for.
+  const gateAnswers: { readonly labels: { endpoint: string; status: string }; times: number }[] = []
+  new Counter({
     name: 'postern_gate_answers_total',
     help: 'Answers of the gate, by endpoint and status.',
     labelNames: ['endpoint', 'status'],
     registers,
+    collect() {
+      this.reset()
+      for (const { labels, times } of gateAnswers) this.inc(labels, times)
+    },
   })
   const count = (event: AuditEvent, reason: string | undefined) =>
     events.inc({ event, reason: reason !== undefined && Object.hasOwn(problems, reason) ? reason : '' })
@@ -43,8 +49,11 @@ export function createMetrics(): Metrics {
       audit(event, fields)
     },
     gateAnswers(endpoint, status) {
-      const child = gate.labels(endpoint, String(status))
-      return () => child.inc()
+      const counted = { labels: { endpoint, status: String(status) }, times: 0 }
+      gateAnswers.push(counted)
+      return () => {
+        counted.times++
+      }
     },
     gauge(name, help, read) {
       new Gauge({

@@ -1,4 +1,5 @@
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { endsWithSuite } from '../support/process.ts'
 import { asNginx, asTraefik, cookieOf, type House, house, john, proxiesOf } from './house.ts'
 
@@ -149,6 +150,27 @@ describe.each(proxiesOf)('the gate, asked as %s', (name, ask, { bad }) => {
     }
     expect(at.lines).toContainEqual(expect.objectContaining({ event: 'gate.refused', reason: 'gate-portal' }))
     expect((await ask(at, { url: 'http://auth.app.localhost:9090/' })).headers.location).toContain('rd=')
+  })
+})
+
+describe('the metric of its answers', () => {
+  it('counts by endpoint and status, and by nothing that a visitor chooses', async () => {
+    const metrics = createMetrics()
+    const counted = await house(onTestFinished, { metrics, endpoints: { 'my/own': { implementation: 'ForwardAuth' } } })
+    for (const host of ['one', 'two', 'public', 'nowhere', 'x.b'])
+      for (const cookie of ['', cookieOf('john', 1)])
+        await asTraefik(counted, { url: `https://${host}.example.com/`, cookie })
+    await asTraefik(counted, { at: '/api/authz/my/own' })
+    await asTraefik(counted, { by: 'POST' })
+    const lines = (await metrics.text()).split('\n').filter(line => line.startsWith('postern_gate_answers_total'))
+    expect(lines.toSorted()).toEqual([
+      'postern_gate_answers_total{endpoint="forward-auth",status="200"} 3',
+      'postern_gate_answers_total{endpoint="forward-auth",status="302"} 3',
+      'postern_gate_answers_total{endpoint="forward-auth",status="403"} 4',
+      'postern_gate_answers_total{endpoint="forward-auth",status="405"} 1',
+      'postern_gate_answers_total{endpoint="my/own",status="302"} 1',
+    ])
+    expect(await metrics.text()).toContain(lines[0])
   })
 })
 
