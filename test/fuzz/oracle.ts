@@ -98,9 +98,9 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
 /** The first request in these bytes (a text of U+0000 to U+00FF), or undefined where they don't begin with a whole well-formed one. */
 export function judgeMessage(bytes: string): Message | undefined {
-  // RFC 9112, section 2.2: empty lines before a request are passed over.
+  // RFC 9112, section 2.2: empty lines before a request are passed over, and one may end with a LF alone.
   let from = 0
-  while (bytes.startsWith('\r\n', from)) from += 2
+  while (bytes[from] === '\r' || bytes[from] === '\n') from++
   const end = bytes.indexOf('\r\n\r\n', from)
   if (end === -1) return undefined
   const [first = '', ...lines] = bytes.slice(from, end).split('\r\n')
