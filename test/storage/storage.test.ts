@@ -233,9 +233,11 @@ describe(whenFree, () => {
         .insertInto('postern_duo_devices')
         .values({ username: 'alice', device: 'DP1', method: 'push' })
         .execute()
-      void whenFree(() => counters.exec("INSERT INTO postern_duo_devices VALUES ('bob', 'DP2', 'push', '')")).then(() => {
-        waited = true
-      })
+      void whenFree(() => counters.exec("INSERT INTO postern_duo_devices VALUES ('bob', 'DP2', 'push', '')")).then(
+        () => {
+          waited = true
+        },
+      )
       await new Promise(resolve => setTimeout(resolve, 30))
       expect(waited).toBe(false)
     })
