@@ -66,10 +66,20 @@ interface Cookies {
   readonly bob: string
 }
 
+const host = (name: string) => `${name}.postern.localhost`
+const rules = [
+  { domain: host('public'), policy: 'bypass' },
+  { domain: host('unheard-of'), policy: 'bypass' },
+  { domain: host('one'), resources: ['^/public/'], policy: 'bypass' },
+  { domain: host('one'), policy: 'one_factor' },
+  { domain: host('two'), policy: 'two_factor' },
+  { domain: host('closed'), policy: 'deny' },
+]
+
 /** Postern, and every kind of proxy before it. alice has given a password, bob a second factor too. */
 export async function openHouse(cleanup: Cleanup): Promise<House> {
   const port = await freePort()
-  const setup = await setUp({ publicPort: port, users: ['alice', 'bob'] }, cleanup)
+  const setup = await setUp({ publicPort: port, users: ['alice', 'bob'], rules }, cleanup)
   const configuration = readFileSync(setup.configFile, 'utf8')
   writeFileSync(
     setup.configFile,

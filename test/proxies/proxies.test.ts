@@ -416,6 +416,69 @@ describe.each(proxyKinds)('behind %s', kind => {
     })
   })
 
+  it.each([
+    [
+      'row 29',
+      ['/public/../secret', '/public/%2e%2e/secret', '/public/.%2E/secret', '/public/..', '/public/./../secret'],
+    ],
+    ['row 30', ['/public%2F..%2fsecret', '/public/..%2fsecret', '/public/%2e%2e%2fsecret', '/public%2f../secret']],
+    ['row 31', ['/public/%252e%252e/secret', '/public/%252e%252e%252fsecret', '/public/..%252fsecret']],
+    ['row 32', ['//secret', '/public//../secret', '/public//../../secret', '//public/../secret']],
+    ['row 33', ['/public\\..\\secret', '/public%5c..%5csecret', '/public/..\\secret', '/public/..%5csecret']],
+    ['row 34', ['/public;/../secret', '/public/..;/secret', '/public/..;x=y/secret', '/public/%2e%2e;/secret']],
+    ['row 37', ['/public#/../secret', '/public/#/../../secret']],
+    ['row 38', ['/public/%c0%ae%c0%ae/secret', '/public/%ff/../../secret']],
+  ])('%s: a path that is open in one reading only does not open', async (_row, targets) => {
+    for (const target of targets) {
+      at.forget()
+      await at.ask('one', { target })
+      // Some clean a path before anybody reads it, each in its own way: what they make of it is plain.
+      expect(
+        at.received.filter(({ url }) => !/^\/public\/\w+$/.test(url)),
+        target,
+      ).toEqual([])
+    }
+    expect((await at.ask('one', { target: '/public/x' })).status).toBe(200)
+    expect((await at.ask('one', { target: '/public/x/../y' })).status).toBe(200)
+  })
+
+  it('row 15: no header of a visitor becomes part of the path that is judged', async () => {
+    const lines = [
+      'X-Forwarded-Prefix',
+      'X-Envoy-Original-Path',
+      'X-Original-URI',
+      'X-Rewrite-URL',
+      'X-Original-Path',
+      'X-Forwarded-Path',
+    ]
+    for (const name of lines) {
+      const answer = await at.ask('one', { target: '/secret', lines: [`${name}: /public/`] })
+      const rd = encodeURIComponent(`https://${hostOf('one')}/secret`)
+      expect(answer.headers.location, name).toBe(`https://${hostOf('auth')}/?rd=${rd}&rm=GET`)
+    }
+    expect(at.received).toEqual([])
+  })
+
+  it('row 23: opens nothing to a request that names no host, or two', async () => {
+    const lines = ['Connection: close', 'Accept: text/html']
+    for (const head of [
+      ['GET / HTTP/1.0', ...lines],
+      ['GET / HTTP/1.1', ...lines],
+      ['GET /'],
+      ['GET / HTTP/1.1', 'Host:', ...lines],
+      ['GET / HTTP/1.1', `Host: ${hostOf('public')}`, `Host: ${hostOf('two')}`, ...lines],
+      ['GET / HTTP/1.1', `Host: ${hostOf('public')}, ${hostOf('two')}`, ...lines],
+      ['GET / HTTP/1.1', `Host: ${hostOf('public')}`, `Host : ${hostOf('two')}`, ...lines],
+    ]) {
+      const wire = at.dial()
+      wire.send(`${head.join('\r\n')}\r\n\r\n`)
+      const answer = await wire.answer()
+      wire.close()
+      expect(answer?.body ?? '', head.join('|')).not.toContain('the app')
+    }
+    expect(at.received).toEqual([])
+  })
+
   it('judges the path that the application gets', async () => {
     for (const target of [...readings, `http://${hostOf('public')}/x/../y?z`, `http://${hostOf('public')}`]) {
       at.forget()
