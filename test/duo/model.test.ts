@@ -67,7 +67,12 @@ class Start implements Step {
     const added = real.house.simulator.pushes().slice(before)
     // The phone rings when, and only when, Postern says that a push was sent.
     expect(added.length).toBe(outcome.outcome === 'started' ? 1 : 0)
+    // One push in flight for the person: what another session sent is over by then.
+    if (outcome.outcome === 'started')
+      for (const [session, { phone, takeable }] of model.newest)
+        if (session !== this.session && takeable) expect(stateOnPhone(real, phone)).not.toBe('pending')
     if (outcome.outcome === 'started') model.newest.set(this.session, { phone: added[0]?.id ?? null, takeable: true })
+    if (outcome.outcome === 'joined') expect(model.newest.get(this.session)).toMatchObject({ takeable: true })
     if (outcome.outcome === 'busy') expect(outcome.until).toBeGreaterThan(real.house.now)
     if (outcome.outcome === 'paused') expect(outcome.until).toBeGreaterThan(real.house.now)
     expect(['started', 'joined', 'busy', 'paused', 'banned']).toContain(outcome.outcome)
