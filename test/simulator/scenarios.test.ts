@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { until } from '../support/process.ts'
 import { client, simulator } from './client.ts'
 
 const check = '/auth/v2/check'
@@ -66,10 +67,19 @@ describe('a scenario', () => {
     const simulated = await simulator()
     const call = client(simulated)
     simulated.setScenario({ kind })
-    await expect(call('GET', check, {}, { signal: AbortSignal.timeout(100) })).rejects.toMatchObject({
-      name: 'TimeoutError',
-    })
-    expect((await call('GET', check)).status).toBe(200)
+    const patience = new AbortController()
+    const waiting = call('GET', check, {}, { signal: patience.signal }).then(
+      () => 'answered',
+      (error: Error) => error.name,
+    )
+    // It has met the call when it is gone from the list.
+    await until(async () => {
+      const list = await fetch(`${simulated.phoneUrl}/control/scenarios`)
+      return (await list.text()) === '{"scenarios":[]}'
+    }, 'the scenario to meet the call')
+    expect((await call('GET', check)).status).toBe(200) // others are served meanwhile
+    patience.abort()
+    expect(await waiting).toBe('AbortError')
   })
 
   it('late answers later', async () => {
