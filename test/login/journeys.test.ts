@@ -19,9 +19,17 @@ const rules = [
 const PHONE = 'DPALICE0000000000001'
 
 /** The whole server, Duo's simulator, and a browser without script. */
-async function open(wishes: Parameters<typeof openPostern>[0] = {}) {
+async function open({
+  wrongKeys = false,
+  ...wishes
+}: Parameters<typeof openPostern>[0] & { wrongKeys?: boolean } = {}) {
   let ahead = 0
-  const simulator = await startSimulator({ ...duoKeys, users: demoUsers, clock: () => Date.now() + ahead })
+  const simulator = await startSimulator({
+    ...duoKeys,
+    ...(wrongKeys ? { secretKey: 'x'.repeat(40) } : {}),
+    users: demoUsers,
+    clock: () => Date.now() + ahead,
+  })
   onTestFinished(() => simulator.close())
   const postern = await openPostern({ duo: simulator, rules, ...wishes })
   return {
@@ -281,5 +289,57 @@ describe('every way of Duo', () => {
     bob.cookies.set('postern_browser', cookie)
     await bob.signIn()
     expect(await bob.see(`/prove?${bob.at('two')}`)).toBe('Confirm it’s you')
+  })
+})
+
+describe('Duo cannot help', () => {
+  const reasons = (postern: InProcess, event: string) => postern.events(event).map(({ reason }) => reason)
+
+  it('row 109: wrong keys let nobody in, with failmode safe either', async () => {
+    const { alice, postern } = await open({ duoKeys: 'failmode: safe', wrongKeys: true })
+    await alice.signIn()
+    const page = await alice.get(`/prove?${alice.at('two')}`)
+    expect(page.statusCode).toBe(503)
+    expect(page.body).toContain('This server isn’t set up right')
+    expect(await alice.post(`/prove?${alice.at('two')}`, { way: `push:${PHONE}` })).toMatch(/^\/prove\?/)
+    expect((await alice.gate('two')).status).toBe(302)
+    expect(reasons(postern, 'duo.misconfigured')).toContain('duo-signature')
+    expect(postern.events('duo.failmode')).toEqual([])
+  })
+
+  it('row 110: with the failmode unset the site stays closed while Duo is gone', async () => {
+    const { alice, simulator } = await open()
+    await alice.signIn()
+    await simulator.close()
+    expect((await alice.get(`/prove?${alice.at('two')}`)).statusCode).toBe(503)
+    expect(await alice.post(`/prove?${alice.at('two')}`, { way: `push:${PHONE}` })).toMatch(/^\/prove\?/)
+    expect((await alice.gate('two')).status).toBe(302)
+  })
+
+  it('row 110: with failmode safe a press of the button goes on, loudly; a rule with factors stays closed', async () => {
+    const { alice, simulator, postern } = await open({ duoKeys: 'failmode: safe' })
+    await alice.signIn()
+    await simulator.close()
+    expect((await alice.get(`/prove?${alice.at('two')}`)).body).toContain('lets people go on without it')
+    expect((await alice.gate('two')).status).toBe(302)
+    expect(await alice.post(`/prove?${alice.at('two')}`, {})).toMatch(/^\/go\?/)
+    expect((await alice.gate('two')).status).toBe(200)
+    expect(postern.events('duo.failmode').at(-1)).toMatchObject({ username: 'alice' })
+    expect((await alice.gate('duo')).status).toBe(302)
+    expect((await alice.get(`/prove?${alice.at('duo')}`)).statusCode).toBe(503)
+    expect((await alice.get('/')).body).toContain('Duo could not be reached')
+  })
+
+  it('row 113: a link to set up a phone comes only after the password, is written down, and raises nothing', async () => {
+    const { alice, postern, simulator } = await open({ selfEnrollment: true })
+    simulator.setUsers([])
+    expect(await alice.see('/enroll/start')).toBe('/')
+    await alice.signIn()
+    expect(await alice.see(`/prove?${alice.at('two')}`)).toMatch(/^\/enroll\?/)
+    const start = await alice.get('/enroll/start')
+    expect(start.headers.location).toMatch(/^https:\/\/localhost:/)
+    expect(postern.events('duo.enroll').map(({ username }) => username)).toContain('alice')
+    expect((await alice.gate('two')).status).toBe(302)
+    expect(postern.events('level.raised')).toEqual([])
   })
 })
