@@ -537,6 +537,18 @@ describe.each(proxyKinds)('behind %s', kind => {
       }
     at.forget()
     expect((await at.ask('public', { lines: ['Remote_User: admin', 'Remote.User: admin'] })).status).toBe(200)
+    for (const name of [
+      'X_Forwarded_Host',
+      'X_Forwarded_Proto',
+      'X_Forwarded_For',
+      'X-Forwarded-Host',
+      'X-Forwarded-Proto',
+      'X-Forwarded-For',
+    ]) {
+      at.forget()
+      await at.ask('public', { lines: [`${name}: 203.0.113.9`] })
+      expect(folded(app(), name.toUpperCase().replaceAll('-', '_')), name).not.toContain('203.0.113.9')
+    }
   })
 
   it('row 14: keeps the gate’s headers and its identity when `Connection` names them', async () => {
