@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { MINUTE, SECOND } from '../clock.ts'
 import { duration } from './notations.ts'
 
-export const implementations = ['ForwardAuth', 'AuthRequest', 'ExtAuthz', 'Legacy'] as const
+const implementations = ['ForwardAuth', 'AuthRequest', 'ExtAuthz', 'Legacy'] as const
 
 export const strategyNames = [
   'CookieSession',

@@ -39,7 +39,7 @@ export const hiddenKeys = [...secretKeys, 'duo_api.proxy'] as const
 export const policies = ['bypass', 'one_factor', 'two_factor', 'deny'] as const
 export type Policy = (typeof policies)[number]
 
-export const duoFactors = ['push', 'phone', 'sms', 'passcode'] as const
+const duoFactors = ['push', 'phone', 'sms', 'passcode'] as const
 
 const sameSite = z.enum(['lax', 'strict', 'none'])
 const rememberMe = z

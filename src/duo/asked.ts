@@ -6,7 +6,7 @@ import type { Tables } from '../storage/tables.ts'
 import type { GuardLimits } from './guard.ts'
 
 /** Between two text messages to one person. */
-export const SMS_COOL_DOWN: Milliseconds = MINUTE
+const SMS_COOL_DOWN: Milliseconds = MINUTE
 /** So long it is known that a session was asked for a factor: a day, and a level-1 session that is older proves as little as a new one. */
 const KEPT: Milliseconds = DAY
 const SWEPT_AT_ONCE = 100

@@ -28,7 +28,7 @@ interface Parts {
 const passcodeShape = /^[0-9A-Za-z]{4,64}$/
 
 /** A passcode as it goes to Duo: without the spaces and hyphens that people type into it. Undefined when it can be none. */
-export function passcodeFrom(typed: string): string | undefined {
+function passcodeFrom(typed: string): string | undefined {
   if (typed.length > 200) return undefined
   const passcode = typed.normalize('NFKC').replace(/[\s-]/g, '')
   return passcodeShape.test(passcode) ? passcode : undefined

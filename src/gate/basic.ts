@@ -102,7 +102,7 @@ export function basicChecks(users: Pick<Users, 'find' | 'isBanned' | 'checkPassw
  * What the cache knows name and password by: an HMAC under a key that dies with the process, so that a dump of the memory holds no password
  * that could be guessed offline. The lengths stand before the parts: `ab` and `c` are not `a` and `bc`.
  */
-export function idOf(key: Buffer, { username, password }: Credentials): string {
+function idOf(key: Buffer, { username, password }: Credentials): string {
   const hmac = createHmac('sha256', key)
   for (const part of [username, password]) {
     const bytes = Buffer.from(part)

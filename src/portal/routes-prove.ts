@@ -111,10 +111,10 @@ export function proveRoutes(app: FastifyInstance, pages: Pages, portal: Portal):
 /** Whether there is nothing more to prove: at level 2, unless the wanted site wants it anew. */
 export const provedEnough = ({ visit, next }: Context): boolean => visit.level === 2 && next.to !== 'prove'
 /** Whether the wanted site takes only a factor that Duo asked for. */
-export const wantsAskedFor = ({ next }: Context): boolean => next.to === 'prove' && next.factors.length > 0
+const wantsAskedFor = ({ next }: Context): boolean => next.to === 'prove' && next.factors.length > 0
 
 /** After a push was sent or a call made. @param remember the person ticked the box of this form */
-export function waitFor(context: Context, push: PushView, remember: boolean): FastifyReply {
+function waitFor(context: Context, push: PushView, remember: boolean): FastifyReply {
   if (remember) context.wishToRemember(push.id)
   return context.goTo('/prove/wait')
 }

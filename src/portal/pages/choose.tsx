@@ -68,7 +68,7 @@ function ChooseNotice({ shell, news }: { shell: Shell; news: ChooseNews }): VNod
 }
 
 /** Of a number that Duo masks, what is left: `0100`. */
-export const lastDigits = (number: string): string => /\d{2,}$/.exec(number.trim())?.[0] ?? ''
+const lastDigits = (number: string): string => /\d{2,}$/.exec(number.trim())?.[0] ?? ''
 
 /** `Pixel 9`, and `ending 0100` where the name alone may not tell which phone it is. */
 export function DeviceName({ shell, device }: { shell: Shell; device: Device }): VNode {

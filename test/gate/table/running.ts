@@ -36,7 +36,7 @@ const setupSchema = z.strictObject({
     }),
   ),
 })
-export const setup = setupSchema.parse(JSON.parse(readFileSync(join(import.meta.dirname, 'setup.json'), 'utf8')))
+const setup = setupSchema.parse(JSON.parse(readFileSync(join(import.meta.dirname, 'setup.json'), 'utf8')))
 
 export interface RunningTable {
   readonly port: number
