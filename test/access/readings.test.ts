@@ -266,6 +266,12 @@ describe(readingsOf, () => {
     ['/a%3bx/b', ['/a;x/b', '/a/b']],
     ['/a/%2e%2e/../b', ['/b', '/a/b']],
     ['/a/%252e%252e/../b', ['/a/b', '/b']],
+    ['/a//%2e%2e/../b', ['/a/b', '/a//b']],
+    ['/a/%2e%2e//../b', ['/a/b', '/b']],
+    ['/a/%252e%252e/%2e%2e/%2562', ['/a/%62', '/b', '/a/b']],
+    ['/a//../b//c', ['/b/c', '/a/b//c', '/a/b/c', '/a//../b//c', '/a/../b/c']],
+    ['/a;x=%2f../b', ['/b', '/a/b']],
+    ['/a;x=%252f../%2562', ['/b', '/a/b']],
   ])('knows each way to read %s: %j', (target, resources) => {
     const found = readingsOf(target).list.map(({ resource }) => resource)
     expect(found).toEqual(expect.arrayContaining(resources))
