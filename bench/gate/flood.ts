@@ -1,0 +1,126 @@
+// The subrequest of a logged-in visitor while others guess passwords at the gate, beside the same without guesses, in one run: see README.md.
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { hash } from 'argon2'
+import { setUp } from '../../test/support/postern.ts'
+import { node } from '../../test/support/process.ts'
+
+const { values } = parseArgs({
+  options: { rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '3' } },
+})
+const url = 'http://one.postern.localhost/some/page?with=a&query=too'
+const asked = { 'X-Original-URL': url, 'X-Original-Method': 'GET' }
+const folder = mkdtempSync(join(tmpdir(), 'postern-flood-'))
+
+// Names and passwords that are never the same, from 200 addresses.
+const guesses = join(folder, 'guesses.lua')
+writeFileSync(
+  guesses,
+  `local b = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+local function encoded(text)
+  return ((text:gsub('.', function(x)
+    local r, byte = '', x:byte()
+    for i = 8, 1, -1 do r = r .. (byte % 2 ^ i - byte % 2 ^ (i - 1) > 0 and '1' or '0') end
+    return r
+  end) .. '0000'):gsub('%d%d%d?%d?%d?%d?', function(x)
+    if #x < 6 then return '' end
+    local c = 0
+    for i = 1, 6 do c = c + (x:sub(i, i) == '1' and 2 ^ (6 - i) or 0) end
+    return b:sub(c + 1, c + 1)
+  end) .. ({ '', '==', '=' })[#text % 3 + 1])
+end
+local n = 0
+request = function()
+  n = n + 1
+  wrk.headers['Authorization'] = 'Basic ' .. encoded('name-' .. n .. ':guess')
+  wrk.headers['X-Forwarded-For'] = '198.51.100.' .. (n % 200)
+  return wrk.format('GET', '/api/authz/auth-request')
+end
+`,
+)
+
+const setup = await setUp({ folder, users: ['alice'] })
+// Authelia's default, unlike the tests' own: about as much as a password costs.
+const usersFile = join(folder, 'users.yml')
+const dear = await hash('correct horse', { memoryCost: 65_536, timeCost: 3, parallelism: 4 })
+writeFileSync(usersFile, readFileSync(usersFile, 'utf8').replace(/password: .*/, `password: ${dear}`))
+const server = spawn(node, [join(import.meta.dirname, 'contender.ts'), 'gate', setup.configFile], {
+  stdio: ['ignore', 'pipe', 'inherit'],
+})
+try {
+  const cookie = await new Promise<string>((resolve, reject) => {
+    let output = ''
+    server.on('exit', code => reject(new Error(`It ended with ${code}:\n${output}`)))
+    server.stdout.on('data', chunk => {
+      output += chunk
+      const found = /^ready (.+)$/m.exec(output)?.[1]
+      if (found !== undefined) resolve(found)
+    })
+  })
+  const target = `http://127.0.0.1:${setup.port}/api/authz/auth-request`
+  const wrk = (args: string[], headers: Record<string, string>) => [
+    '-t1',
+    ...args,
+    ...Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]),
+    target,
+  ]
+  const results = {
+    'nobody else': [] as Result[],
+    'as many without a password': [] as Result[],
+    guesses: [] as Result[],
+  }
+  measure(wrk(['-c4', '-d1s', '--latency'], { ...asked, Cookie: cookie })) // warm
+  for (let round = 0; round < Number(values.rounds); round++) {
+    const visitor = wrk(['-c4', `-d${values.seconds}s`, '--latency'], { ...asked, Cookie: cookie })
+    results['nobody else'].push(measure(visitor))
+    results['as many without a password'].push(await during(wrk(['-c64', '-d600s'], asked), visitor))
+    results.guesses.push(await during(wrk(['-c64', '-d600s', '-s', guesses], asked), visitor))
+    await new Promise(resolve => setTimeout(resolve, 2000)) // what waits is hashed
+  }
+  console.log(
+    `${values.rounds} rounds of ${values.seconds} s, interleaved. Visitors: 4 connections, each answer a 200. The others: 64.`,
+  )
+  for (const [name, rounds] of Object.entries(results)) {
+    const middle = (of: (result: Result) => number) => rounds.map(of).toSorted((a, b) => a - b)[rounds.length >> 1]
+    console.log(
+      `${name}: ${middle(r => r.perSecond)?.toFixed(0)} req/s, p50 ${middle(r => r.p50)} ms, p99 ${middle(r => r.p99)} ms`,
+    )
+  }
+} finally {
+  server.removeAllListeners('exit')
+  server.kill()
+  rmSync(folder, { recursive: true, force: true })
+}
+
+interface Result {
+  readonly perSecond: number
+  readonly p50: number
+  readonly p99: number
+}
+
+async function during(floodArgs: string[], args: string[]): Promise<Result> {
+  const flood = spawn('wrk', floodArgs, { stdio: 'ignore' })
+  await new Promise(resolve => setTimeout(resolve, 1000))
+  const result = measure(args)
+  flood.kill()
+  await new Promise(resolve => flood.once('exit', resolve))
+  return result
+}
+
+function measure(args: string[]): Result {
+  const { stdout, stderr, status } = spawnSync('wrk', args, { encoding: 'utf8' })
+  if (status !== 0) throw new Error(`wrk (apt-get install wrk) failed: ${stderr}`)
+  if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`The visitor was answered wrongly:\n${stdout}`)
+  const milliseconds = (percentile: string) => {
+    const [, value = '', unit = ''] = new RegExp(`${percentile}%\\s+([\\d.]+)(us|ms|s)`).exec(stdout) ?? []
+    return Number(value) * ({ us: 0.001, ms: 1, s: 1000 }[unit] ?? Number.NaN)
+  }
+  return {
+    perSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1]),
+    p50: milliseconds('50'),
+    p99: milliseconds('99'),
+  }
+}
