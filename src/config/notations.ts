@@ -144,38 +144,65 @@ function subjectFault(text: string): string | undefined {
   return /^(?:user|group):./s.test(text) ? undefined : 'user:NAME or group:NAME'
 }
 
+const PATTERNS_AT_MOST = 100
 const PATTERN_CHARACTERS_AT_MOST = 1000
 const PATTERN_STEPS_AT_MOST = 1500
 const patternWords = 'a regular expression in the syntax of RE2'
 
 /** RE2 takes linear time, but in the length of the expression too, and a counted repetition multiplies it: both are bounded. */
-export const pattern = z
+const pattern = z
   .string()
   .superRefine((text, context) => {
-    const wrong = patternFault(text)
+    const wrong = examine(text).fault
     if (wrong !== undefined) context.addIssue({ code: 'custom', message: wrong })
   })
   .meta({ expected: patternWords })
 
-/** What was expected in place of this expression; undefined where it is fine. */
-export function patternFault(text: string): string | undefined {
-  if (text === '') return `${patternWords}, not an empty one, which would match everything`
-  if (text.length > PATTERN_CHARACTERS_AT_MOST)
-    return `${patternWords}, of at most ${PATTERN_CHARACTERS_AT_MOST} characters`
+export const patterns = z
+  .union([pattern, z.array(pattern).min(1).max(PATTERNS_AT_MOST)])
+  .transform(value => (Array.isArray(value) ? value : [value]))
+  .meta({ expected: 'a regular expression, or a list of at most 100' })
+
+interface Examined {
+  /** What was expected in its place; undefined where it is fine. */
+  readonly fault: string | undefined
+  readonly groups: readonly string[]
+}
+
+// Each is asked about several times, and thousands of them take seconds.
+const EXAMINED_AT_MOST = 10_000
+const examined = new Map<string, Examined>()
+
+function examine(text: string): Examined {
+  const known = examined.get(text)
+  if (known !== undefined) return known
+  if (examined.size >= EXAMINED_AT_MOST) examined.clear()
+  const found = examineAnew(text)
+  examined.set(text, found)
+  return found
+}
+
+function examineAnew(text: string): Examined {
+  const faulty = (fault: string): Examined => ({ fault: `${patternWords}${fault}`, groups: [] })
+  if (text === '') return faulty(', not an empty one, which would match everything')
+  if (text.length > PATTERN_CHARACTERS_AT_MOST) return faulty(`, of at most ${PATTERN_CHARACTERS_AT_MOST} characters`)
   try {
-    return RE2JS.compile(text).programSize() > PATTERN_STEPS_AT_MOST
-      ? `${patternWords}, with fewer repetitions: this one is the length of ${PATTERN_STEPS_AT_MOST} characters and more when they are written out`
-      : undefined
+    const expression = RE2JS.compile(text)
+    return expression.programSize() > PATTERN_STEPS_AT_MOST
+      ? faulty(', with fewer repetitions: written out, they make this one too long')
+      : { fault: undefined, groups: Object.keys(expression.namedGroups()) }
   } catch (error) {
     // Its text quotes the expression.
-    return `${patternWords} (${error instanceof Error && !looksSecret(text) ? printable(error.message) : 'it has an error'})`
+    const why = error instanceof Error && !looksSecret(text) ? printable(error.message) : 'it has an error'
+    return faulty(` (${why})`)
   }
 }
 
+/** What was expected in place of this expression; undefined where it is fine. */
+export const patternFault = (text: string): string | undefined => examine(text).fault
+
 /** Names of the groups of an expression; none where it is no expression. */
-export function namedGroups(text: string): string[] {
-  return patternFault(text) === undefined ? Object.keys(RE2JS.compile(text).namedGroups()) : []
-}
+export const namedGroups = (text: string): readonly string[] => examine(text).groups
 
 const cookieNameWords = 'a cookie name: letters, digits, - and _, at most 64 characters, not beginning with __Host-'
 

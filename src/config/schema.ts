@@ -13,7 +13,7 @@ import {
   network,
   networkOrName,
   oneOrMany,
-  pattern,
+  patterns,
   subject,
   trustedProxy,
   webUrl,
@@ -117,7 +117,7 @@ const rule = z.strictObject({
   domain: oneOrMany(name)
     .meta({ expected: 'a host such as app.example.com or *.example.com, or a list of them' })
     .optional(),
-  domain_regex: oneOrMany(pattern).meta({ expected: 'a regular expression, or a list of them' }).optional(),
+  domain_regex: patterns.optional(),
   policy: z.enum(policies),
   /** One of these, each of which wants all of its own. */
   subject: z
@@ -128,7 +128,7 @@ const rule = z.strictObject({
     .meta({ expected: 'an address, a range, a name of definitions.network, or a list of them' })
     .optional(),
   methods: oneOrMany(method).meta({ expected: 'a method such as GET, or a list of them' }).optional(),
-  resources: oneOrMany(pattern).meta({ expected: 'a regular expression, or a list of them' }).optional(),
+  resources: patterns.optional(),
   /** One of these, each of which wants all of its own. */
   query: listOfLists(queryCondition).optional(),
   /** Of the proof that the policy wants. */
