@@ -4,12 +4,12 @@ import { endsWithSuite } from '../support/process.ts'
 import {
   type Answer,
   ask,
-  asTraefik,
   cookieOf,
   forwardAuth,
   type House,
   house,
   john,
+  legacy,
   opensNothing,
   proxiesOf,
 } from './house.ts'
@@ -207,16 +207,19 @@ describe.each(proxiesOf)('asked as %s', (name, asProxy, { bad }) => {
 
 describe('forward-auth', () => {
   it('row 39: a target that is empty is /, any other begins with /', async () => {
-    const fields = (uri: string) =>
-      Object.entries({
-        'X-Forwarded-Proto': 'https',
-        'X-Forwarded-Host': 'public.example.com',
-        'X-Forwarded-URI': uri,
-        'X-Forwarded-Method': 'GET',
-      })
-    expect((await ask(at, forwardAuth, fields(''))).status).toBe(200)
-    for (const uri of ['no-slash', '?x=1', '*', 'https://x/', '\\', '.', '%2F', '@one.example.com/'])
-      expectRefused(await ask(at, forwardAuth, fields(uri)), 'gate-url')
+    for (const path of [forwardAuth, legacy]) {
+      const status = path === legacy ? 401 : 400
+      const fields = (uri: string) =>
+        Object.entries({
+          'X-Forwarded-Proto': 'https',
+          'X-Forwarded-Host': 'public.example.com',
+          'X-Forwarded-URI': uri,
+          'X-Forwarded-Method': 'GET',
+        })
+      expect((await ask(at, path, fields(''))).status).toBe(200)
+      for (const uri of ['no-slash', '?x=1', '*', 'https://x/', '\\', '.', '%2F', '@one.example.com/'])
+        expectRefused(await ask(at, path, fields(uri)), 'gate-url', status)
+    }
   })
 
   it('row 42: a host with a delimiter is refused', async () => {
@@ -237,11 +240,11 @@ describe('forward-auth', () => {
   })
 })
 
-describe('row 50: what a person is called', () => {
+describe.each(proxiesOf)('row 50: what a person is called, asked as %s', (_name, asProxy) => {
   const cookie = cookieOf('john', 1)
   const asked = async (over: Partial<typeof john>) => {
     at.people.set('john', { ...john, ...over })
-    const answer = await asTraefik(at, { cookie })
+    const answer = await asProxy(at, { cookie })
     at.people.set('john', john)
     return answer
   }
