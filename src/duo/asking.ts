@@ -130,6 +130,7 @@ export function openAsking(parts: Parts): Asking {
       const offer = offerFrom(answer, { apiHost, selfEnrollment, factors: config.factors, kept: before })
       if (offer.kind === 'choose' && offer.forgotten !== null && before !== null)
         await kept.forget(owner.username, before.way)
+      // Not its `expiration`: that is by Duo's clock, the push goes out at once, and Duo itself ends what is too old.
       const { txid, verification_code: digits } = answer.ok ? answer.value : {}
       const verified = txid !== undefined && digits !== undefined && config.verified_push ? { txid, digits } : null
       return { offer: await withFailmode(offer, owner), name, verified }

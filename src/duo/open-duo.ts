@@ -4,11 +4,13 @@ import type { Config } from '../config/schema.ts'
 import { problems } from '../problems/problems.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Audit } from '../telemetry/audit.ts'
+import { occasional } from '../telemetry/occasional.ts'
+import { newReference } from '../telemetry/reference.ts'
 import { openAsked } from './asked.ts'
 import { openAsking } from './asking.ts'
 import { openCodes } from './codes.ts'
 import { checkDuo, connectDuo } from './connect.ts'
-import type { Duo, Offer, People, Way } from './duo.ts'
+import type { Duo, Offer, Owner, People, RequestFacts, SmsOutcome, StartOutcome, Way } from './duo.ts'
 import { pausedUntil, readGuard } from './guard.ts'
 import { keptWays } from './kept-ways.ts'
 import { isSameWay, troubleFrom } from './offer.ts'
@@ -72,6 +74,7 @@ export async function openDuo(parts: Parts): Promise<Duo> {
   })
   const pushes = openPushes({ config, application, db, records, asked, client, clock, log, audit, alarm, hold })
   const codes = openCodes({ asking, client, asked, kept, people, approve: pushes.approve, hold, log, audit })
+  const occasionally = occasional(clock, newReference)
   let simulated: boolean | null = null
   let isAsking = false
   let askedAt = Number.NEGATIVE_INFINITY
@@ -108,6 +111,21 @@ export async function openDuo(parts: Parts): Promise<Duo> {
     audit(kind === 'misconfigured' ? 'duo.misconfigured' : 'duo.unavailable', { reason, detail })
   }
 
+  /** Somebody who has the password asks on and on: the administrator should know, and the log should not be filled by it. */
+  function tellHeld({ username }: Owner, { ip }: RequestFacts, outcome: StartOutcome | SmsOutcome): void {
+    if (outcome.outcome !== 'paused') return
+    const { why, until } = outcome
+    occasionally(`${why} ${username}`, (_, count) =>
+      audit('push.held', {
+        username,
+        ...(ip === undefined ? {} : { ip }),
+        reason: why,
+        until: new Date(until).toISOString(),
+        ...(count > 0 ? { count } : {}),
+      }),
+    )
+  }
+
   let closed = false
   const checking = checkOnce().catch((err: unknown) => log.error({ err }, 'Duo could not be checked'))
   return {
@@ -125,7 +143,7 @@ export async function openDuo(parts: Parts): Promise<Duo> {
     async start(owner, way, facts, remembered) {
       const banned = people.bannedUntil(owner.username)
       if (banned !== null) return { outcome: 'banned', until: banned }
-      return pushes.start(owner, way, facts, async () => {
+      const outcome = await pushes.start(owner, way, facts, async () => {
         const { offer, name, verified } = await asking.ask(owner, facts, remembered)
         if (offer.kind !== 'choose') return offer
         const wanted = way ?? offer.preferred
@@ -137,10 +155,17 @@ export async function openDuo(parts: Parts): Promise<Duo> {
         await kept.keep(owner.username, wanted, device.name)
         return { factor: wanted.kind, device, name, verified: wanted.kind === 'push' ? verified : null }
       })
+      tellHeld(owner, facts, outcome)
+      return outcome
     },
 
     passcode: codes.passcode,
-    sms: codes.sms,
+
+    async sms(owner, device, facts) {
+      const outcome = await codes.sms(owner, device, facts)
+      tellHeld(owner, facts, outcome)
+      return outcome
+    },
 
     newest: pushes.newest,
     change: pushes.change,

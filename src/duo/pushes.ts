@@ -167,7 +167,7 @@ export function openPushes(parts: Parts): Pushes {
 
   async function tooManyRing(username: string) {
     const untils = (await records.stillRinging(username)).flatMap(({ push }) =>
-      push.upstream.at === 'ringing' ? [push.upstream.until] : [],
+      push.upstream.at === 'ringing' && push.upstream.until > clock() ? [push.upstream.until] : [],
     )
     return untils.length < RINGING_AT_MOST ? null : { until: Math.min(...untils), why: 'denied' as const }
   }

@@ -41,6 +41,7 @@ export const severity = {
   'push.failed': 'warn',
   'push.cancelled': 'info',
   'push.late-approval': 'warn',
+  'push.held': 'warn',
   'passcode.accepted': 'info',
   'passcode.wrong': 'warn',
   'passcode.failed': 'warn',

@@ -92,6 +92,9 @@ describe('budgets', () => {
     expect(outcomes.filter(({ outcome }) => outcome === 'started')).toHaveLength(10)
     expect(house.simulator.pushes()).toHaveLength(10)
     expect(outcomes.at(-1)).toEqual({ outcome: 'paused', until: began + 600_000, why: 'budget' })
+    const held = both.flatMap(({ events }) => events.filter(({ event }) => event === 'push.held'))
+    // Of twenty one line in each process: who asks on and on does not fill the log.
+    expect(held.map(({ reason }) => reason)).toEqual(['budget', 'budget'])
     // Another person is not held back by it; and it survives a restart.
     expect(await both[0]?.start(owner('bob'), push('DPBOB1'), facts())).toMatchObject({ outcome: 'started' })
     const next = await house.open()

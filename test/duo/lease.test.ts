@@ -113,7 +113,7 @@ describe('a push whose process is gone', () => {
     house.now += 21_000
     await until(async () => (await second.newest(alice.sessionKey))?.state === 'failed', 'it failed')
     expect(await second.start(alice, undefined, facts())).toMatchObject({ outcome: 'paused' })
-    expect(kinds(second)).toEqual(['push.failed'])
+    expect(kinds(second)).toEqual(['push.failed', 'push.held'])
   })
 
   it('row 125: what a late holder learns is refused, though it knows nothing of having lost the lease', async () => {

@@ -215,7 +215,15 @@ it(
     const { duo } = any()
     for (const username of names) {
       const owner = { sessionKey: `${username} at last`, username, displayName: '', email: undefined }
-      expect(await duo.start(owner, push(deviceOf(username)), facts())).toMatchObject({ outcome: 'started' })
+      const start = () => duo.start(owner, push(deviceOf(username)), facts())
+      let started = await start()
+      // A denial of before may be heard only now: its pause ends too.
+      for (let tries = 0; started.outcome === 'paused' && tries < 3; tries += 1) {
+        expect(started.until).toBeGreaterThan(clock() - 1_000)
+        ahead += Math.max(0, started.until - clock()) + 1
+        started = await start()
+      }
+      expect(started).toMatchObject({ outcome: 'started' })
       await until(async () => (await duo.newest(owner.sessionKey))?.state !== 'waiting', 'it is over')
       expect(await duo.claim(owner.sessionKey), username).toMatchObject({ how: 'push' })
     }
