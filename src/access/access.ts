@@ -148,11 +148,11 @@ export function compileAccess({ access_control, definitions }: Pick<Config, 'acc
     for (const { tests, who, decision } of candidates) {
       if (who !== null && asked.subject !== null && !who(asked.subject)) continue
       const matches = matchesAll(tests, asked)
-      if (matches === true) return unsure === undefined ? decision : stricter(unsure, decision)
+      if (matches === true) return unsure === undefined ? decision : atUnknownAddress(stricter(unsure, decision))
       // It may match or not: both its answer and that of what comes after it count.
       if (matches === 'unsure') unsure = unsure === undefined ? decision : stricter(unsure, decision)
     }
-    return unsure === undefined ? fallback : stricter(unsure, fallback)
+    return unsure === undefined ? fallback : atUnknownAddress(stricter(unsure, fallback))
   }
 
   function decide(subject: Subject | null, object: AccessObject): Decision {
@@ -208,6 +208,11 @@ function stricter(a: Decision, b: Decision): Decision {
   const asIs = maxAge === most.maxAge && factors.length === most.factors.length && bySubject === most.bySubject
   return asIs ? most : { ...most, maxAge, factors, bySubject }
 }
+
+const atUnknownAddress = (decision: Decision): Decision => ({
+  ...decision,
+  why: `${decision.why}, the address being unknown`,
+})
 
 function unclear(why: string): Decision {
   return { policy: 'deny', rule: null, why, maxAge: null, factors: [], bySubject: false, unclear: true }
