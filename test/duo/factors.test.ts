@@ -190,6 +190,20 @@ describe('a passcode', () => {
     expect(await duo.passcode(erin, '987654321', facts())).toMatchObject({ outcome: 'offer', offer: locked })
   })
 
+  it('row 119: is possible for the owner while somebody else’s push rings, and leaves that one to whoever sent it', async () => {
+    const house = await openHouse()
+    const [here, there] = [await house.open(), await house.open()]
+    await there.start(owner('erin', 'thief'), push('DPERIN1'), facts({ ip: '198.51.100.1' }))
+    expect(await here.start(erin, push('DPERIN1'), facts())).toMatchObject({ outcome: 'busy' })
+    expect(await here.passcode(erin, '987654321', facts())).toMatchObject({ outcome: 'accepted' })
+    expect(await there.claim('thief')).toBeNull()
+    expect(await here.claim(erin.sessionKey)).toMatchObject({ how: 'passcode' })
+    expect(await there.newest('thief')).toMatchObject({ state: 'waiting' })
+    answer(house, 'deny')
+    expect(await ending(there, 'thief')).toMatchObject({ state: 'denied' })
+    expect(await there.claim('thief')).toBeNull()
+  })
+
   it('is possible after a fraud report, when push and call are not', async () => {
     const house = await openHouse()
     const duo = await house.open()
@@ -199,6 +213,8 @@ describe('a passcode', () => {
     const locked = { outcome: 'paused', until: house.now + 3_600_000, why: 'fraud' }
     expect(await duo.start(erin, push('DPERIN1'), facts())).toEqual(locked)
     expect(await duo.start(erin, call, facts())).toEqual(locked)
+    // A message asks nothing of the person, and some have no other way to a passcode.
+    expect(await duo.sms(erin, 'DPERIN1', facts())).toMatchObject({ outcome: 'sent' })
     expect(await duo.passcode(erin, '987654321', facts())).toMatchObject({ outcome: 'accepted' })
   })
 
