@@ -161,7 +161,8 @@ export function compileAccess({ access_control, definitions }: Pick<Config, 'acc
     let decision = firstMatch(candidates, asked)
     const readings = asked.readings
     if (readings === undefined) return decision
-    if (readings.unclear) return unclear('the path can be read in too many ways, or is overlong UTF-8')
+    if (readings.unclear)
+      return unclear('the path can be read in too many ways, is overlong UTF-8 or holds a control character')
     for (const reading of readings.list.slice(1)) {
       asked.reading = reading
       const strictest = stricter(decision, firstMatch(candidates, asked))

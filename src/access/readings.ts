@@ -9,7 +9,7 @@ export interface Reading {
 export interface Readings {
   /** The plain one first: decoded once, slashes merged, dots resolved, as Authelia reads it. */
   readonly list: readonly Reading[]
-  /** There are more than are judged, or none can be told: overlong UTF-8, which one server refuses and another reads as dots. */
+  /** There are more than are judged, or none can be told: overlong UTF-8, which one server refuses and another reads as dots, or a control character. */
   readonly unclear: boolean
   /** Some server sees text here, another none. */
   readonly validUtf8: boolean
@@ -49,7 +49,7 @@ export function readingsOf(target: string): Readings {
   const list = readings(paths, query)
   return {
     list,
-    unclear: [...paths.keys()].some(one => overlong.test(one)),
+    unclear: [...paths.keys()].some(one => overlong.test(one) || control.test(one)),
     validUtf8: [...paths.keys()].every(isUtf8),
   }
 }
@@ -163,6 +163,9 @@ function readings(paths: ReadonlyMap<string, string>, query: string): Reading[] 
 const beyondAscii = /[^\x00-\x7f]/
 // What a decoder that does not check takes for a shorter character: c0 ae for a dot.
 const overlong = /[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]|\xf0[\x80-\x8f][\x80-\xbf]/
+// An expression's . is no line feed, so that /admin/%0a would slip by ^/admin/.*$ and still be below /admin to the server.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: bytes
+const control = /[\x00-\x1f\x7f]/
 
 function asText(path: string): string {
   return beyondAscii.test(path) ? Buffer.from(path, 'latin1').toString('utf8') : path
