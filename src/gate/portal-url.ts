@@ -22,12 +22,18 @@ export function portalOf({ authelia_url: origin }: CookieDomain): Portal {
   }
   return {
     named(query, headers, parameters) {
-      const values: unknown[] = []
-      if (headers['x-authelia-url'] !== undefined) values.push(headers['x-authelia-url'])
-      if (typeof query === 'object' && query !== null)
-        for (const [name, value] of Object.entries(query)) if (parameters.includes(name)) values.push(value)
-      if (values.length === 0) return 'none'
-      return values.every(isThis) ? 'this' : 'another'
+      let named: 'this' | 'none' = 'none'
+      const header = headers['x-authelia-url']
+      if (header !== undefined) {
+        if (!isThis(header)) return 'another'
+        named = 'this'
+      }
+      for (const name of parameters) {
+        if (typeof query !== 'object' || query === null || !Object.hasOwn(query, name)) continue
+        if (!isThis(Reflect.get(query, name))) return 'another'
+        named = 'this'
+      }
+      return named
     },
     isAskedFor: url => originOf(url) === origin,
     pagePolicy: `default-src 'none'; style-src ${origin}; img-src ${origin}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
