@@ -11,6 +11,7 @@ import { node } from '../../test/support/process.ts'
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '3' } },
 })
+const generator = 'wrk'
 const url = 'http://one.postern.localhost/some/page?with=a&query=too'
 const asked = { 'X-Original-URL': url, 'X-Original-Method': 'GET' }
 const folder = mkdtempSync(join(tmpdir(), 'postern-flood-'))
@@ -102,7 +103,7 @@ interface Result {
 }
 
 async function during(floodArgs: string[], args: string[]): Promise<Result> {
-  const flood = spawn('wrk', floodArgs, { stdio: 'ignore' })
+  const flood = spawn(generator, floodArgs, { stdio: 'ignore' })
   await new Promise(resolve => setTimeout(resolve, 1000))
   const result = measure(args)
   flood.kill()
@@ -111,7 +112,7 @@ async function during(floodArgs: string[], args: string[]): Promise<Result> {
 }
 
 function measure(args: string[]): Result {
-  const { stdout, stderr, status } = spawnSync('wrk', args, { encoding: 'utf8' })
+  const { stdout, stderr, status } = spawnSync(generator, args, { encoding: 'utf8' })
   if (status !== 0) throw new Error(`wrk (apt-get install wrk) failed: ${stderr}`)
   if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`The visitor was answered wrongly:\n${stdout}`)
   const milliseconds = (percentile: string) => {
