@@ -98,7 +98,7 @@ describe('postern serve', () => {
     const setup = await setUp()
     const running = await serving(setup)
     process.kill(running.child.pid ?? 0, 'SIGHUP')
-    await running.line(/SIGHUP/)
+    await running.line(/was read anew/)
     running.child.stdout?.destroy()
     running.child.stderr?.destroy()
     for (let i = 0; i < 5; i++) {
