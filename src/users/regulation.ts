@@ -55,11 +55,12 @@ const unregulated: Try = {
 /** Authelia's `regulation` of users: after `max_retries` failures within `find_time` a ban of `ban_time`. Kept in the database; time is the clock's. */
 export function openRegulation(
   database: DatabaseSync,
-  { max_retries, find_time, ban_time }: Config['regulation'],
+  { modes, max_retries, find_time, ban_time }: Config['regulation'],
   clock: Clock,
   rowsAtMost: number = ROWS_AT_MOST,
 ): Regulation {
-  if (max_retries === 0) return { begin: () => unregulated, beginPasscode: () => unregulated, bannedUntil: () => null }
+  if (max_retries === 0 || modes.length === 0)
+    return { begin: () => unregulated, beginPasscode: () => unregulated, bannedUntil: () => null }
   const limits = { max_retries, find_time, ban_time, rowsAtMost }
   const typedNames = openCounter(database, 'postern_login_tries_typed', limits)
   const people = openCounter(database, 'postern_login_tries_person', limits)

@@ -115,8 +115,8 @@ describe(openRegulation, () => {
     expect(attempt('nobody', '')).toMatchObject({ triesLeft: 2 })
   })
 
-  it('does nothing with max_retries 0', () => {
-    const { attempt } = opened({ settings: { max_retries: 0 } })
+  it.each([{ max_retries: 0 }, { modes: [] }])('does nothing with %o', settings => {
+    const { attempt } = opened({ settings })
     for (let i = 0; i < 50; i++) expect(attempt('john')).toMatchObject({ triesLeft: null, bannedUntil: null })
   })
 
