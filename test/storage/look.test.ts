@@ -61,15 +61,15 @@ describe(lookAtStorage, () => {
     writeFileSync(file, '')
     chmodSync(file, fileMode)
     chmodSync(folder, folderMode)
-    // The superuser may write anywhere: somebody else looks then.
+    // The superuser may write anywhere: somebody else looks then, whom the process becomes once it has read what only root may reach.
     const isRoot = process.getuid?.() === 0
     if (isRoot) for (const path of [file, folder]) chownSync(path, NOBODY, NOBODY)
     const script = `
       import { lookAtStorage } from ${JSON.stringify(join(import.meta.dirname, '../../src/storage/look.ts'))}
+      ${isRoot ? `process.setgid(${NOBODY}); process.setuid(${NOBODY})` : ''}
       console.log(lookAtStorage({ encryption_key: '', local: { path: ${JSON.stringify(file)} } })?.reason)`
     const looked = spawnSync(process.execPath, ['--input-type=module-typescript', '-e', script], {
       encoding: 'utf8',
-      ...(isRoot ? { uid: NOBODY, gid: NOBODY } : {}),
     })
     expect(looked.stdout.trim(), looked.stderr).toBe('storage-denied')
   })
