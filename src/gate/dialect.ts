@@ -48,8 +48,8 @@ export interface Dialect {
 }
 
 const files = {
-  nginx: 'deploy/nginx/postern-location.conf',
-  forwardAuth: 'deploy/traefik/dynamic.yml or deploy/caddy/Caddyfile',
+  nginx: 'deploy/nginx/snippets/postern-location.conf',
+  forwardAuth: 'deploy/traefik/dynamic.yml, deploy/caddy/Caddyfile or deploy/haproxy/haproxy.cfg',
   envoy: 'deploy/envoy/envoy.yaml',
   any: 'a file from deploy/',
 } as const
