@@ -341,7 +341,7 @@ describe('auth-request', () => {
     expectRefused(await ask(at, authRequest, of(traefik)))
     expectLogged(at, 'gate-headers', 'x-original-url', 'let this one ask /api/authz/forward-auth')
     expectRefused(await ask(at, authRequest, []))
-    expectLogged(at, 'gate-headers', 'x-original-url', 'deploy/nginx/postern-location.conf')
+    expectLogged(at, 'gate-headers', 'x-original-url', 'deploy/nginx/snippets/postern-location.conf')
   })
 
   it.each(['X_Original_URL', 'X.Original.URL', 'X-Original-URI', 'X-Rewrite-URL'])(
