@@ -10,9 +10,9 @@ import {
 } from '../access/access.ts'
 import { loadConfig } from '../config/load.ts'
 import { formatProblem, printable } from '../config/problem.ts'
-import type { Config, CookieDomain } from '../config/schema.ts'
+import type { Config } from '../config/schema.ts'
 import { type Endpoint, endpointsOf } from '../gate/endpoint.ts'
-import { portalOf } from '../gate/portal-url.ts'
+import { expectedAnswer, type Judged } from '../gate/expected-answer.ts'
 import { plainAddress } from '../http/client-address.ts'
 import { cookieDomainOf } from '../http/cookie-domain.ts'
 import { type OriginalUrl, parseUrl } from '../http/original-url.ts'
@@ -86,7 +86,8 @@ async function judge(config: Config, options: ExplainOptions): Promise<Told | st
 
   const notes: string[] = []
   const subject = options.user === undefined ? null : await subjectOf(config, options.user, options.groups, notes)
-  const explanation = compileAccess(config).explain(subject, { host: url.host, target: url.target, method, ip })
+  const access = compileAccess(config)
+  const explanation = access.explain(subject, { host: url.host, target: url.target, method, ip })
   if (explanation.readings.some(({ rules }) => rules.some(({ criteria }) => criteria.networks === 'may')))
     notes.push(
       'Without --ip the address is unknown: a rule with networks may match or not, and the stricter answer counts.',
@@ -95,7 +96,8 @@ async function judge(config: Config, options: ExplainOptions): Promise<Told | st
   const answers = proofsOf(subject).map(([proved, proof]): Answer => {
     const { decision } = explanation
     const said = decision.unclear ? 'refused' : verdict(decision, proof, 0)
-    const proxies = endpoints.map(endpoint => heard(endpoint, { url, method, domain, proof, said }))
+    const who = subject === null || proof === null ? null : { subject, proof }
+    const proxies = endpoints.map(endpoint => heard(endpoint, { access, url, method, ip, domain, who }))
     return { proved, verdict: said, proxies }
   })
   return { url, method, ip, subject, explanation, answers, notes }
@@ -135,25 +137,10 @@ function proofsOf(subject: Subject | null): (readonly [Answer['proved'], Proof |
   ]
 }
 
-interface Situation {
-  readonly url: OriginalUrl
-  readonly method: string
-  readonly domain: CookieDomain
-  readonly proof: Proof | null
-  readonly said: Answer['verdict']
-}
-
-function heard({ path, dialect, challengedBy }: Endpoint, { url, method, domain, proof, said }: Situation): Heard {
-  const both = (status: number) => ({ endpoint: path, page: status, program: status, location: null })
-  if (said === 'allowed') return both(200)
-  if (said === 'forbidden') return both(403)
-  if (said === 'refused') return both(dialect.refusedStatus)
-  if (proof === null && challengedBy !== null) return both(challengedBy.challenge.status)
-  if (portalOf(domain).isAskedFor(url)) return both(dialect.refusedStatus)
-  if (dialect.portalMustBeNamed) return both(401)
-  const status = (page: boolean) => dialect.loginStatus(method, page)
-  const location = `${domain.authelia_url}/?rd=${encodeURIComponent(url.href)}&rm=${method}`
-  return { endpoint: path, page: status(true), program: status(false), location }
+function heard(endpoint: Endpoint, judged: Judged): Heard {
+  const page = expectedAnswer(endpoint, judged, true)
+  const program = expectedAnswer(endpoint, judged, false)
+  return { endpoint: endpoint.path, page: page.status, program: program.status, location: page.location }
 }
 
 function asData({ url, method, ip, subject, explanation, answers, notes }: Told): unknown {

@@ -119,7 +119,7 @@ export function answersOf({
 
   /** Log in first, at the portal. */
   function logIn(question: Question): unknown {
-    const { endpoint, domain, portal, asked, headers, isNamed } = question
+    const { endpoint, portal, asked, headers, isNamed } = question
     const { method, url } = asked
     if (portal.isAskedFor(url)) {
       const detail = `The proxy asks about ${url.host}, which is the portal, and the rules want a login there.`
@@ -131,7 +131,7 @@ export function answersOf({
     }
     const status = endpoint.dialect.loginStatus(method, opensPage(headers))
     const words = statusWords[status]
-    const location = `${domain.authelia_url}/?rd=${encodeURIComponent(url.href)}&rm=${method}`
+    const location = portal.loginUrl(url, method)
     begin(question, status).header('location', location)
     return body(question, method, readsHtml(headers) ? linkPage(words, location) : undefined, words, NOTHING)
   }
@@ -148,8 +148,7 @@ export function answersOf({
     const ip = clientOf(request.raw, proxies).address
     const ref = deny({ username: person?.username, ip, host: url.host, rule, why })
     const reply = begin(question, 403)
-    if (endpoint.dialect.dropsBody)
-      reply.header('x-postern-denied', `${domain.authelia_url}/denied?rd=${encodeURIComponent(url.href)}&rm=${method}`)
+    if (endpoint.dialect.dropsBody) reply.header('x-postern-denied', portal.deniedUrl(url, method))
     const page = readsHtml(headers) ? pages.denied({ domain, url, method, person, ref }) : undefined
     return body(question, method, page, '403 Forbidden', portal.pagePolicy)
   }

@@ -11,6 +11,10 @@ export interface Portal {
   named(query: unknown, headers: ProxyHeaders, parameters: readonly string[]): 'this' | 'none' | 'another'
   /** Whether the judged URL is the portal itself: a redirect to it would come back here. */
   isAskedFor(url: OriginalUrl): boolean
+  /** Where to log in for this URL, and to come back from. */
+  loginUrl(url: OriginalUrl, method: string): string
+  /** The page that says no for this URL. */
+  deniedUrl(url: OriginalUrl, method: string): string
   /** For a page that is shown on an application's host and takes style and pictures from the portal. */
   readonly pagePolicy: string
 }
@@ -20,6 +24,7 @@ export function portalOf({ authelia_url: origin }: CookieDomain): Portal {
     const url = typeof named === 'string' ? parseUrl(named) : undefined
     return typeof url === 'object' && url.target === '/' && originOf(url) === origin
   }
+  const about = (url: OriginalUrl, method: string) => `rd=${encodeURIComponent(url.href)}&rm=${method}`
   return {
     named(query, headers, parameters) {
       let named: 'this' | 'none' = 'none'
@@ -36,6 +41,8 @@ export function portalOf({ authelia_url: origin }: CookieDomain): Portal {
       return named
     },
     isAskedFor: url => originOf(url) === origin,
+    loginUrl: (url, method) => `${origin}/?${about(url, method)}`,
+    deniedUrl: (url, method) => `${origin}/denied?${about(url, method)}`,
     pagePolicy: `default-src 'none'; style-src ${origin}; img-src ${origin}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
   }
 }

@@ -261,7 +261,7 @@ export function asTraefik(to: House, judged: Judged = {}) {
 }
 
 /** As Envoy asks: by the visitor's method, path and Host. */
-function asEnvoy(to: House, judged: Judged = {}) {
+export function asEnvoy(to: House, judged: Judged = {}) {
   const [scheme, host, target] = parted(judged.url ?? 'https://one.example.com/')
   return ask(
     to,
