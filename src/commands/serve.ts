@@ -2,6 +2,7 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { compileAccess } from '../access/access.ts'
 import { liveRules } from '../access/live-rules.ts'
 import { SECOND } from '../clock.ts'
+import { listenOptions, shownAddress } from '../config/listen-address.ts'
 import { loadConfig } from '../config/load.ts'
 import { formatProblem } from '../config/problem.ts'
 import { openReload } from '../config/reload.ts'
@@ -49,15 +50,11 @@ export async function serve(options: { config: string }): Promise<number> {
 /** False when the address cannot be had; the server is closed then. */
 export async function listen(app: FastifyInstance, address: ListenAddress, log: FastifyBaseLogger): Promise<boolean> {
   try {
-    const place = await app.listen(
-      address.kind === 'unix'
-        ? { path: address.path }
-        : { host: address.host === '' ? '::' : address.host, port: address.port },
-    )
+    const place = await app.listen(listenOptions(address))
     log.info({ address: place }, 'serving')
     return true
   } catch (error) {
-    const place = address.kind === 'unix' ? address.path : `${address.host}:${address.port}`
+    const place = shownAddress(address)
     const code = error instanceof Error && 'code' in error ? error.code : undefined
     const why =
       code === 'EADDRINUSE'

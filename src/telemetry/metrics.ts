@@ -2,7 +2,8 @@ import { createServer } from 'node:http'
 import type { FastifyBaseLogger } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { SECOND } from '../clock.ts'
-import type { Config, ListenAddress } from '../config/schema.ts'
+import { listenOptions, shownAddress } from '../config/listen-address.ts'
+import type { ListenAddress } from '../config/schema.ts'
 import { problems } from '../problems/problems.ts'
 import { type Audit, type AuditEvent, severity } from './audit.ts'
 
@@ -74,10 +75,10 @@ export function createMetrics(): Metrics {
  * @throws when the address cannot be had
  */
 export async function serveMetrics(
-  address: Config['telemetry']['metrics']['address'],
+  address: ListenAddress,
   metrics: Pick<Metrics, 'text'>,
   log: FastifyBaseLogger,
-): Promise<{ readonly port: number | undefined; close(): Promise<void> }> {
+): Promise<{ close(): Promise<void> }> {
   const server = createServer(
     { requestTimeout: 5 * SECOND, headersTimeout: 5 * SECOND, maxHeaderSize: 8 * 1024 },
     (request, response) => {
@@ -96,26 +97,18 @@ export async function serveMetrics(
   await new Promise<void>((resolve, reject) => {
     server.once('error', cause =>
       reject(
-        new Error(`telemetry.metrics.address ${shown(address)} cannot be listened on: ${cause.message}`, { cause }),
+        new Error(`telemetry.metrics.address ${shownAddress(address)} cannot be listened on: ${cause.message}`, {
+          cause,
+        }),
       ),
     )
-    server.listen(
-      address.kind === 'unix'
-        ? { path: address.path }
-        : { host: address.host === '' ? '::' : address.host, port: address.port },
-      resolve,
-    )
+    server.listen(listenOptions(address), resolve)
   })
-  const place = server.address()
-  log.info({ address: shown(address) }, 'serving metrics')
+  log.info({ address: shownAddress(address) }, 'serving metrics')
   return {
-    port: typeof place === 'object' ? place?.port : undefined,
     async close() {
       server.closeAllConnections()
       await new Promise(resolve => server.close(resolve))
     },
   }
 }
-
-const shown = (address: ListenAddress) =>
-  address.kind === 'unix' ? `unix://${address.path}` : `tcp://${address.host}:${address.port}`
