@@ -20,7 +20,7 @@ const plainHttp = 'Postern speaks plain HTTP to the proxy beside it. Take this o
  */
 const foreignKeys: Record<string, Foreign> = {
   // Nothing of these lets anybody in, or keeps anybody out, at the gate.
-  default_2fa_method: ignored('Duo push is the only second factor.'),
+  default_2fa_method: ignored('Duo is the only second factor; each person’s last way is offered first.'),
   totp: ignored('one-time passwords are not part of Postern; Duo is its second factor.'),
   webauthn: ignored('security keys are not part of Postern; Duo is its second factor.'),
   notifier: ignored('Postern sends no mail.'),
