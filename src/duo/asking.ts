@@ -1,10 +1,12 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { type Clock, MINUTE, type Milliseconds } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import { problems, type Reason } from '../problems/problems.ts'
+import { problems } from '../problems/problems.ts'
+import type { Preauth } from './answers.ts'
 import type { Asked } from './asked.ts'
-import type { DuoClient } from './client.ts'
+import type { DuoAnswer, DuoClient } from './client.ts'
 import type { NoDeviceReason, Offer, Owner, People, RequestFacts } from './duo.ts'
+import { isOutage } from './failure.ts'
 import type { KeptWays } from './kept-ways.ts'
 import { duoName, namesakes } from './names.ts'
 import { offerFrom } from './offer.ts'
@@ -40,18 +42,6 @@ interface Parts {
   readonly clock: Clock
   readonly log: FastifyBaseLogger
 }
-
-// What Duo's own authentication proxy takes for an outage: no answer, a server's error, or one that is none of Duo's. Not 429: whoever has
-// the keys of a user's patience could bring that about.
-const outage: readonly Reason[] = [
-  'duo-dns',
-  'duo-unreachable',
-  'duo-timeout',
-  'duo-tls',
-  'duo-proxy',
-  'duo-malformed',
-  'duo-server-error',
-]
 
 export function openAsking(parts: Parts): Asking {
   const { config, client, apiHost, kept, asked, people, isUnguarded, tokenOf, clock, log } = parts
@@ -89,8 +79,8 @@ export function openAsking(parts: Parts): Asking {
   }
 
   /** An outage of Duo's may let people pass, where the configuration says so, until a factor was asked for. */
-  async function withFailmode(offer: Offer, owner: Owner): Promise<Offer> {
-    if (offer.kind === 'unavailable' && config.failmode === 'safe' && outage.includes(offer.reason)) {
+  async function withFailmode(offer: Offer, answer: DuoAnswer<Preauth>, owner: Owner): Promise<Offer> {
+    if (offer.kind === 'unavailable' && config.failmode === 'safe' && !answer.ok && isOutage(answer.failure)) {
       if ((await asked.everIn(owner.sessionKey)) || !(await isUnguarded(owner.username))) return offer
       const now = clock()
       passingSince ??= now
@@ -133,7 +123,7 @@ export function openAsking(parts: Parts): Asking {
       // Not its `expiration`: that is by Duo's clock, the push goes out at once, and Duo itself ends what is too old.
       const { txid, verification_code: digits } = answer.ok ? answer.value : {}
       const verified = txid !== undefined && digits !== undefined && config.verified_push ? { txid, digits } : null
-      return { offer: await withFailmode(offer, owner), name, verified }
+      return { offer: await withFailmode(offer, answer, owner), name, verified }
     },
   }
 }

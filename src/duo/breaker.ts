@@ -2,7 +2,7 @@ import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleType } from 'co
 import type { FastifyBaseLogger } from 'fastify'
 import { type Milliseconds, SECOND } from '../clock.ts'
 import type { DuoAnswer } from './client.ts'
-import { type DuoFailure, unavailable } from './failure.ts'
+import { type DuoFailure, isOutage, unavailable } from './failure.ts'
 
 const FAILURES_IN_A_ROW = 5
 const PAUSE: Milliseconds = 10 * SECOND
@@ -28,11 +28,6 @@ class Outage extends Error {
     super(failure.reason)
     this.failure = failure
   }
-}
-
-/** Whether Duo, or the way to it, is down: not when it refuses keys, a user or a haste. */
-function isOutage({ kind, reason }: DuoFailure): boolean {
-  return kind === 'unavailable' && reason !== 'duo-throttled'
 }
 
 export function openBreaker({ probe, log, pause = PAUSE }: Parts): Breaker {

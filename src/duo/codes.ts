@@ -5,7 +5,7 @@ import type { Asked } from './asked.ts'
 import type { Asking } from './asking.ts'
 import type { DuoClient } from './client.ts'
 import type { Duo, Held, Owner, PasscodeOutcome, People, PushView, RequestFacts } from './duo.ts'
-import type { DuoFailure } from './failure.ts'
+import { type DuoFailure, mayHaveActed } from './failure.ts'
 import type { KeptWays } from './kept-ways.ts'
 import { isSameWay, offerWithout, SAID_LIMIT } from './offer.ts'
 import { plainText } from './text.ts'
@@ -77,13 +77,19 @@ export function openCodes(parts: Parts): Pick<Duo, 'passcode' | 'sms'> {
     const counted = await people.tryPasscode(owner.username)
     if (!('triesLeft' in counted)) return { outcome: 'banned', until: counted.bannedUntil }
     await asked.note(owner)
+    const wrong = (words: string): PasscodeOutcome => {
+      const { bannedUntil: until, triesLeft } = counted
+      const ban = until === null ? {} : { until: new Date(until).toISOString() }
+      audit('passcode.wrong', { ...about(owner, facts), ...ban, detail: words })
+      return until === null ? { outcome: 'wrong', said: words, triesLeft } : { outcome: 'banned', until }
+    }
     const whence = { ipaddr: facts.ip, hostname: facts.site ?? undefined }
     const answer = await client.authSync({ username: name, factor: 'passcode', passcode: code, ...whence })
     if (!answer.ok) {
       const { failure } = answer
       const isWrong = failure.kind === 'request' && failure.parameter === 'passcode'
       if (isWrong) return wrong('')
-      if (!mayHaveBeenTried(failure)) await counted.givenBack()
+      if (!mayHaveActed(failure)) await counted.givenBack()
       return failed(owner, facts, failure, 'passcode.failed')
     }
     const said = plainText(answer.value.status_msg, SAID_LIMIT)
@@ -103,14 +109,6 @@ export function openCodes(parts: Parts): Pick<Duo, 'passcode' | 'sms'> {
       return { outcome: 'locked', said }
     }
     return wrong(said)
-
-    function wrong(words: string): PasscodeOutcome {
-      const until = 'triesLeft' in counted ? counted.bannedUntil : null
-      const ban = until === null ? {} : { until: new Date(until).toISOString() }
-      audit('passcode.wrong', { ...about(owner, facts), ...ban, detail: words })
-      if (until !== null) return { outcome: 'banned', until }
-      return { outcome: 'wrong', said: words, triesLeft: 'triesLeft' in counted ? counted.triesLeft : null }
-    }
   }
 
   return {
@@ -147,9 +145,4 @@ export function openCodes(parts: Parts): Pick<Duo, 'passcode' | 'sms'> {
       return { outcome: 'sent', said, nextCode: devices.find(({ id }) => id === device)?.nextCode ?? null }
     },
   }
-}
-
-/** Whether Duo may have looked at the passcode: then it stays counted. */
-function mayHaveBeenTried({ kind, reason, sent }: DuoFailure): boolean {
-  return sent && kind === 'unavailable' && reason !== 'duo-throttled'
 }

@@ -85,6 +85,19 @@ export function transportFailure(error: unknown, proxy?: HttpProxy): DuoFailure 
   return unavailable(known.reason, `${code} ${message}`, known.sent)
 }
 
+/**
+ * What Duo's own authentication proxy takes for an outage too: no answer, a server's error, or one that is none of Duo's. Not 429: whoever has
+ * the keys of a user's patience could bring that about.
+ */
+export function isOutage({ kind, reason }: DuoFailure): boolean {
+  return kind === 'unavailable' && reason !== 'duo-throttled'
+}
+
+/** Whether Duo may have done what it was asked for, though nobody heard of it. */
+export function mayHaveActed(failure: DuoFailure): boolean {
+  return failure.sent && isOutage(failure)
+}
+
 export function unavailable(reason: Reason, detail: string, sent = true): DuoFailure {
   return { kind: 'unavailable', reason, detail: plainText(detail, DETAIL_LIMIT), sent }
 }

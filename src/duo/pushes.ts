@@ -9,7 +9,7 @@ import type { Asked } from './asked.ts'
 import type { Preauthorized } from './asking.ts'
 import type { DuoClient } from './client.ts'
 import type { Device, Duo, Offer, Owner, PushView, RequestFacts, RingingWay, StartOutcome } from './duo.ts'
-import type { DuoFailure } from './failure.ts'
+import { mayHaveActed } from './failure.ts'
 import { openFollower } from './follower.ts'
 import { pausedUntil, readGuard } from './guard.ts'
 import { approvedPush, isClaimable, isWaiting, newPush, type PushEvent } from './push.ts'
@@ -151,7 +151,9 @@ export function openPushes(parts: Parts): Pushes {
           },
     )
     if (!answer.ok) log.warn({ ...answer.failure }, 'Duo did not take a push')
-    const event: PushEvent = answer.ok ? { type: 'sent', txid: answer.value.txid } : notSent(answer.failure)
+    const event: PushEvent = answer.ok
+      ? { type: 'sent', txid: answer.value.txid }
+      : { type: 'not-sent', reason: answer.failure.reason, mayRing: mayHaveActed(answer.failure) }
     const applied = await follower.byHolder(record.id, event)
     const current = applied?.record ?? (await records.read(record.id)) ?? record
     if (applied !== undefined && current.push.upstream.at === 'ringing') follower.follow(current)
@@ -247,10 +249,4 @@ export function openPushes(parts: Parts): Pushes {
       await follower.close()
     },
   }
-}
-
-/** A push whose answer was lost may ring all the same. */
-function notSent({ sent, kind, reason }: DuoFailure): PushEvent {
-  const refused = kind !== 'unavailable' || reason === 'duo-throttled'
-  return { type: 'not-sent', reason, mayRing: sent && !refused }
 }
