@@ -25,6 +25,21 @@ export type NothingToProveWith =
   | Pick<NoDevice, 'reason' | 'device' | 'passcode'>
   | { reason: 'no-second-factor'; device: null; passcode: false }
 
+/** The lines for the administrator. @param todo in place of what problems/ says */
+function Lines({
+  shell,
+  reference,
+  reason,
+  todo = problems[reason].mend,
+}: {
+  shell: Shell
+  reference: string
+  reason: Reason
+  todo?: string | undefined
+}): VNode {
+  return <Reference shell={shell} facts={{ reference, reason, person: shell.username, site: shell.site, todo }} />
+}
+
 function TryAgain({ shell }: { shell: Shell }): VNode {
   return (
     <LinkButton kind="primary" href={shell.url('/prove')}>
@@ -37,18 +52,17 @@ function TryAgain({ shell }: { shell: Shell }): VNode {
 export function noDevicePage(shell: Shell, why: NothingToProveWith, reference: string): View {
   const { words } = shell
   const username = shell.username ?? ''
-  const cause: Record<NothingToProveWith['reason'], [WordKey, string]> = {
+  // The second: what to do, where the names make it plainer than what problems/ says.
+  const cause: Record<NothingToProveWith['reason'], [WordKey, string?]> = {
     'duo-no-user': ['nodevice.duo-no-user', words.text('nodevice.todo.duo-no-user', { name: username })],
     'duo-no-device': ['nodevice.duo-no-device', words.text('nodevice.todo.duo-no-device')],
-    'duo-not-activated': [
-      'nodevice.duo-not-activated',
+    'duo-not-activated':
       why.device === null
-        ? words.text('nodevice.todo.duo-not-activated')
-        : words.text('nodevice.todo.duo-not-activated-device', { device: why.device }),
-    ],
-    'duo-factors': ['nodevice.duo-factors', words.text('nodevice.todo.duo-factors')],
-    'duo-name-empty': ['nodevice.duo-name-empty', problems['duo-name-empty'].mend],
-    'duo-name-shared': ['nodevice.duo-name-shared', problems['duo-name-shared'].mend],
+        ? ['nodevice.duo-not-activated']
+        : ['nodevice.duo-not-activated', words.text('nodevice.todo.duo-not-activated', { device: why.device })],
+    'duo-factors': ['nodevice.duo-factors'],
+    'duo-name-empty': ['nodevice.duo-name-empty'],
+    'duo-name-shared': ['nodevice.duo-name-shared'],
     'no-second-factor': [
       'nodevice.no-second-factor',
       words.text('nodevice.todo.no-second-factor', { site: shell.site ?? words.text('nodevice.the-site') }),
@@ -65,7 +79,7 @@ export function noDevicePage(shell: Shell, why: NothingToProveWith, reference: s
         <Notice kind="warn" heading={words.text('nodevice.notice')} />
         <Heading shell={shell} word="nodevice.h1" />
         <p>{words.rich(word, { name: <Name>{username}</Name>, site: wantedSite(shell) })}</p>
-        <Reference shell={shell} facts={{ reference, reason: why.reason, person: username, site: shell.site, todo }} />
+        <Lines shell={shell} reference={reference} reason={why.reason} todo={todo} />
         <Actions>
           <TryAgain shell={shell} />
           {why.passcode && (
@@ -130,16 +144,7 @@ export function enrolAskPage(shell: Shell, reference: string): View {
         <Notice kind="warn" heading={words.text('nodevice.notice')} />
         <Heading shell={shell} word="enrol.ask.h1" />
         <p>{words.rich('enrol.ask.body', { site: wantedSite(shell) })}</p>
-        <Reference
-          shell={shell}
-          facts={{
-            reference,
-            reason: 'duo-enroll',
-            person: shell.username,
-            site: shell.site,
-            todo: problems['duo-enroll'].mend,
-          }}
-        />
+        <Lines shell={shell} reference={reference} reason="duo-enroll" />
         <Actions>
           <TryAgain shell={shell} />
           <SignOutButton shell={shell} />
@@ -162,15 +167,11 @@ export function lockedPage(shell: Shell, reference: string): View {
         <Sign kind="danger" />
         <Heading shell={shell} word="end.locked.h1" focus />
         <p>{words.text('end.locked.body')}</p>
-        <Reference
+        <Lines
           shell={shell}
-          facts={{
-            reference,
-            reason: 'duo-locked',
-            person: shell.username,
-            site: shell.site,
-            todo: words.text('end.locked.todo', { name: shell.username ?? '' }),
-          }}
+          reference={reference}
+          reason="duo-locked"
+          todo={words.text('end.locked.todo', { name: shell.username ?? '' })}
         />
         <Actions>
           <SignOutButton shell={shell} />
@@ -192,16 +193,7 @@ export function duoDenyPage(shell: Shell, said: string, reference: string): View
         <Sign kind="danger" />
         <Heading shell={shell} word="duo.deny.h1" focus />
         <Said shell={shell} said={said} />
-        <Reference
-          shell={shell}
-          facts={{
-            reference,
-            reason: 'duo-disabled',
-            person: shell.username,
-            site: shell.site,
-            todo: problems['duo-disabled'].mend,
-          }}
-        />
+        <Lines shell={shell} reference={reference} reason="duo-disabled" />
         <Actions>
           <TryAgain shell={shell} />
           <SignOutButton shell={shell} />
@@ -256,16 +248,7 @@ export function notAskedPage(shell: Shell, said: string, reference: string): Vie
         <Heading shell={shell} word="duo.not-asked.h1" focus />
         <p>{words.rich('duo.not-asked.body', { site: wantedSite(shell) })}</p>
         <Said shell={shell} said={said} />
-        <Reference
-          shell={shell}
-          facts={{
-            reference,
-            reason: 'duo-not-asked',
-            person: shell.username,
-            site: shell.site,
-            todo: problems['duo-not-asked'].mend,
-          }}
-        />
+        <Lines shell={shell} reference={reference} reason="duo-not-asked" />
         <Actions>
           <TryAgain shell={shell} />
           <LinkButton kind="second" href={shell.plainUrl('/')}>
@@ -300,10 +283,7 @@ export function duoDownPage(shell: Shell, reason: Reason, reference: string, pau
             time: <Time shell={shell} at={shell.now} as="time" />,
           })}
         </p>
-        <Reference
-          shell={shell}
-          facts={{ reference, reason, person: shell.username, site: shell.site, todo: problems[reason].mend }}
-        />
+        <Lines shell={shell} reference={reference} reason={reason} />
         <Actions>
           <LinkButton kind="primary" href={shell.url('/prove')}>
             {words.text('duo.down.primary')}
@@ -348,15 +328,11 @@ export function duoSetupPage(shell: Shell, trouble: DuoTrouble, reference: strin
                   side: offset > 0 ? 'ahead' : 'behind',
                 })}
         </p>
-        <Reference
+        <Lines
           shell={shell}
-          facts={{
-            reference,
-            reason: trouble.reason,
-            person: shell.username,
-            site: shell.site,
-            todo: clock ? words.text('duo.clock.todo') : words.text('duo.setup.todo'),
-          }}
+          reference={reference}
+          reason={trouble.reason}
+          todo={words.text(clock ? 'duo.clock.todo' : 'duo.setup.todo')}
         />
         <Actions>
           <TryAgain shell={shell} />
