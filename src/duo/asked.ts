@@ -32,21 +32,22 @@ export interface Asked {
 }
 
 export function openAsked(db: Kysely<Tables>, limits: GuardLimits, clock: Clock): Asked {
-  const add = (
+  async function add(
     on: Kysely<Tables>,
     row: { username: string; session_key: string; kind: Kind; network: string | null },
     now: Milliseconds,
-  ) =>
-    on
+  ): Promise<void> {
+    await sweep(on, now - Math.max(KEPT, limits.find_time))
+    await on
       .insertInto('postern_factors_asked')
       .values({ id: randomBytes(12).toString('base64url'), at: now, spent: 1, ...row })
       .execute()
+  }
 
   return {
     take: ({ username, sessionKey, ip }, kind) =>
       db.transaction().execute(async transaction => {
         const now = clock()
-        await sweep(transaction, now - Math.max(KEPT, limits.find_time))
         const since = now - limits.find_time
         // A row from the future is one of before the clock was set back: it must not count for years.
         const counted = () =>

@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest'
+import { DatabaseSync } from 'node:sqlite'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { networkOf } from '../../src/duo/asked.ts'
 import type { Duo } from '../../src/duo/duo.ts'
 import { duoName, namesakes, normalised } from '../../src/duo/names.ts'
@@ -131,6 +132,17 @@ describe('budgets', () => {
       await over(duo)
       await duo.claim(alice.sessionKey)
     }
+  })
+
+  it('what was asked for is cleared away after a day, where people only enter passcodes too', async () => {
+    const house = await openHouse()
+    const duo = await house.open()
+    await duo.passcode(owner('erin'), '000000', facts())
+    house.now += 86_400_001
+    await duo.passcode(owner('erin'), '000001', facts())
+    const database = new DatabaseSync(house.file, { timeout: 1_000 })
+    onTestFinished(() => database.close())
+    expect(database.prepare('select count(*) as rows from postern_factors_asked').get()).toEqual({ rows: 1 })
   })
 
   it.each([
