@@ -119,7 +119,7 @@ describe('sms', () => {
   })
 })
 
-/** What goes wrong when a factor is asked for: how each is told, and whether a try at a passcode stays counted. */
+/** What goes wrong when a factor is asked for: how each is told, and whether Duo may have heard it: then a try at a passcode stays counted. */
 const failures: [what: string, answer: string, reason: string, counted: boolean][] = [
   ['a connection that ends', 'cut', 'duo-unreachable', true],
   ['HTTP 500', http(500, '{}'), 'duo-server-error', true],
@@ -146,6 +146,8 @@ describe.each(failures)('%s', (_, answer, reason, counted) => {
     const started = await duo.start(alice, { kind, device: 'DP1' }, facts())
     expect(started).toMatchObject({ outcome: 'started', push: { state: 'failed', reason, factor: kind } })
     expect(duo.events).toMatchObject([{ event: 'push.failed', reason, factor: kind }])
+    // Where the phone may ring all the same, nothing rings beside it.
+    expect((await duo.pausedUntil('alice')) !== null).toBe(counted)
     expect(await duo.claim(alice.sessionKey)).toBeNull()
   })
 
