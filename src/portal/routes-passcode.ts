@@ -1,7 +1,7 @@
 import type { Device, Offer } from '../duo/duo.ts'
 import { type Context, formOf, type Portal } from './context.ts'
 import { type PasscodeNews, passcodePage } from './pages/passcode.tsx'
-import { pausedPage } from './pages/trouble.tsx'
+import { bannedPage } from './pages/signin.tsx'
 import type { Pages } from './portal.ts'
 import { goHeld, provedEnough, raised } from './routes-prove.ts'
 import { showOffer } from './show-offer.ts'
@@ -15,7 +15,7 @@ export function passcodeRoutes(pages: Pages, portal: Portal): void {
     if (visit.who === null) return context.goTo('/')
     if (provedEnough(context)) return context.goOn(context.next)
     const banned = login.bannedUntil(visit)
-    if (banned !== null) return context.show(pausedPage(shell, banned))
+    if (banned !== null) return context.show(bannedPage(shell, 'prove.banned', banned))
     const offer = await login.offer(visit, context)
     return takesPasscode(offer)
       ? context.show(passcodePage(shell, newsOf(context, offer), phonesOf(offer)))

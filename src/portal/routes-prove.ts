@@ -8,7 +8,7 @@ import type { Favicon } from './look/icons.tsx'
 import { wayFrom } from './pages/choose.tsx'
 import { assetUrl } from './pages/frame.tsx'
 import { busyPage, deniedPushPage, timeoutPage, waitPage } from './pages/prove.tsx'
-import { pausedPage } from './pages/trouble.tsx'
+import { bannedPage } from './pages/signin.tsx'
 import type { Pages } from './portal.ts'
 import { showOffer } from './show-offer.ts'
 
@@ -27,7 +27,7 @@ export function proveRoutes(app: FastifyInstance, pages: Pages, portal: Portal):
     if (visit.who === null) return context.goTo('/')
     if (provedEnough(context)) return context.goOn(context.next)
     const banned = login.bannedUntil(visit)
-    if (banned !== null) return context.show(pausedPage(shell, banned))
+    if (banned !== null) return context.show(bannedPage(shell, 'prove.banned', banned))
     // A second tab joins the push that waits, unless somebody asks for another way.
     const push = context.query.has('another') ? null : await login.push(visit)
     if (push !== null && !isOver(push)) return context.goTo('/prove/wait')

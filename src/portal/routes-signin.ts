@@ -86,7 +86,7 @@ export function signinRoutes(pages: Pages, { login, config }: Portal): void {
 }
 
 function signinView({ visit, message, query, keepsCookies, shell, next }: Context): View {
-  if (message?.kind === 'banned' && message.until > shell.now) return bannedPage(shell, message.until)
+  if (message?.kind === 'banned' && message.until > shell.now) return bannedPage(shell, 'signin.banned', message.until)
   if (message?.kind === 'limited' && message.until > shell.now) return limitedPage(shell, message.until)
   if (message?.kind === 'down') return errorPage(shell, 'down', message.ref)
   if (message?.kind === 'fraud') return fraudPage(shell, message.username, message.ref)

@@ -43,6 +43,11 @@ const roundUp = (span: number) => {
   return Math.max(1000, Math.ceil(span / step) * step)
 }
 
+/** The header that says to programs what the page says to people. */
+export const retryAfter = ({ now }: Shell, until: number) => ({
+  'retry-after': String(Math.max(1, Math.ceil((until - now) / 1000))),
+})
+
 /** @param focus the reader starts here: only where the page's news is the heading itself */
 export function Heading({
   shell,

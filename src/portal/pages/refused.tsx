@@ -1,6 +1,18 @@
 import { problems, type Reason } from '../../problems/problems.ts'
 import type { WordKey } from '../words/words.ts'
-import { Actions, Button, Form, Heading, LinkButton, Name, Reference, Sign, siteName, Time } from './parts.tsx'
+import {
+  Actions,
+  Button,
+  Form,
+  Heading,
+  LinkButton,
+  Name,
+  Reference,
+  retryAfter,
+  Sign,
+  siteName,
+  Time,
+} from './parts.tsx'
 import type { Shell, View } from './view.ts'
 
 /** Whom the gate refused, and what. */
@@ -124,7 +136,7 @@ export function limitedPage(shell: Shell, until: number): View {
     status: 429,
     title: 'limited.title',
     icon: 'attention',
-    headers: { 'retry-after': String(Math.max(1, Math.ceil((until - shell.now) / 1000))) },
+    headers: retryAfter(shell, until),
     body: (
       <>
         <Sign kind="warn" />

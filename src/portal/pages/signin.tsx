@@ -1,5 +1,4 @@
 import type { VNode } from 'preact'
-import { MINUTE } from '../../clock.ts'
 import type { Message } from '../message.ts'
 import type { WordKey } from '../words/words.ts'
 import {
@@ -11,7 +10,9 @@ import {
   LinkButton,
   Notice,
   Reference,
+  retryAfter,
   Sign,
+  SignOutButton,
   Time,
   wantedSite,
 } from './parts.tsx'
@@ -262,30 +263,45 @@ export function signinPage(
   }
 }
 
-/** `signin.banned`: the name is paused, whether or not anybody has it. */
-export function bannedPage(shell: Shell, until: number): View {
+const banned = {
+  'signin.banned': { title: 'signin.banned.title', body: 'signin.banned.body' },
+  'prove.banned': { title: 'prove.banned.title', body: 'prove.banned.body' },
+} as const
+
+/** `signin.banned`: the name is paused, whether or not anybody has it. `prove.banned`: nothing can be proved, by whom is signed in. */
+export function bannedPage(shell: Shell, id: keyof typeof banned, until: number): View {
   const { words } = shell
+  const { title, body } = banned[id]
   return {
-    id: 'signin.banned',
+    id,
     status: 429,
-    title: 'signin.banned.title',
+    title,
     icon: 'attention',
-    headers: { 'retry-after': String(Math.max(1, Math.ceil((until - shell.now) / 1000))) },
+    headers: retryAfter(shell, until),
     body: (
       <>
         <Sign kind="warn" />
-        <Heading shell={shell} word="signin.banned.h1" focus />
+        <Heading shell={shell} word="banned.h1" focus />
         <p>
-          {words.rich('signin.banned.body', {
+          {words.rich(body, {
             time: <Time shell={shell} at={until} as="time" />,
-            minutes: <Time shell={shell} at={Math.max(until, shell.now + MINUTE / 60)} as="left" />,
+            left: <Time shell={shell} at={until} as="left" />,
           })}
         </p>
-        <p>{words.text('signin.banned.why')}</p>
+        <p>{words.text('banned.why')}</p>
         <Actions>
-          <LinkButton kind="second" href={shell.url('/')}>
-            {words.text('common.try-again')}
-          </LinkButton>
+          {id === 'signin.banned' ? (
+            <LinkButton kind="second" href={shell.url('/')}>
+              {words.text('common.try-again')}
+            </LinkButton>
+          ) : (
+            <>
+              <LinkButton kind="second" href={shell.plainUrl('/')}>
+                {words.text('common.your-sites')}
+              </LinkButton>
+              <SignOutButton shell={shell} />
+            </>
+          )}
         </Actions>
       </>
     ),

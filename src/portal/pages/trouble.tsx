@@ -203,37 +203,6 @@ export function duoDenyPage(shell: Shell, said: string, reference: string): View
   }
 }
 
-/** `prove.banned`: too many wrong passcodes or passwords; nothing can be proved until then. */
-export function pausedPage(shell: Shell, until: number): View {
-  const { words } = shell
-  return {
-    id: 'prove.banned',
-    status: 429,
-    title: 'prove.banned.title',
-    icon: 'attention',
-    headers: { 'retry-after': String(Math.max(1, Math.ceil((until - shell.now) / 1000))) },
-    body: (
-      <>
-        <Sign kind="warn" />
-        <Heading shell={shell} word="prove.banned.h1" focus />
-        <p>
-          {words.rich('prove.banned.body', {
-            time: <Time shell={shell} at={until} as="time" />,
-            minutes: <Time shell={shell} at={until} as="left" />,
-          })}
-        </p>
-        <p>{words.text('prove.banned.why')}</p>
-        <Actions>
-          <LinkButton kind="second" href={shell.plainUrl('/')}>
-            {words.text('common.your-sites')}
-          </LinkButton>
-          <SignOutButton shell={shell} />
-        </Actions>
-      </>
-    ),
-  }
-}
-
 /** `duo.not-asked`: the wanted site takes only a factor that Duo asked for, and Duo lets the person pass. */
 export function notAskedPage(shell: Shell, said: string, reference: string): View {
   const { words } = shell
