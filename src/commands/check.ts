@@ -5,7 +5,7 @@ import { duoName, namesakes } from '../duo/names.ts'
 import { problems as catalogue } from '../problems/problems.ts'
 import { slowHashes } from '../users/costs.ts'
 import { readUsersFile } from '../users/people.ts'
-import type { UsersFile } from '../users/users-file.ts'
+import { everybodyOf, type UsersFile } from '../users/users-file.ts'
 
 /**
  * Tells all that is wrong with a configuration and the users file that it names, without starting anything or asking Duo.
@@ -29,11 +29,9 @@ export async function check(options: { config: string }): Promise<number> {
 }
 
 /** People whom Duo could not be asked about: without a name for it, or with one that another has too. */
-function namesNotForDuo(duo: Config['duo_api'], { entries }: UsersFile): string[] {
+function namesNotForDuo(duo: Config['duo_api'], users: UsersFile): string[] {
   if (duo === undefined || duo.disable) return []
-  const people = [...entries.values()].flatMap(({ person, disabled }) =>
-    disabled ? [] : [{ username: person.username, email: person.emails[0] }],
-  )
+  const people = everybodyOf(users)
   const nameless = people.filter(person => duoName(duo.username, person) === null).map(({ username }) => username)
   const told = (reason: 'duo-name-empty' | 'duo-name-shared', names: readonly string[]) =>
     `${catalogue[reason].title}: ${names.join(', ')}. ${catalogue[reason].mend}`

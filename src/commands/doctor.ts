@@ -9,7 +9,7 @@ import { type Connection, checkDuo, connectDuo } from '../duo/connect.ts'
 import { readiness } from '../duo/readiness.ts'
 import { lookAtStorage } from '../storage/look.ts'
 import { readUsersFile } from '../users/people.ts'
-import type { UsersFile } from '../users/users-file.ts'
+import { everybodyOf, type UsersFile } from '../users/users-file.ts'
 import { type Finding, formatFinding, known } from './doctor/finding.ts'
 import { disabledRow, formatPeople, type PersonRow, peopleFinding, rowOf } from './doctor/people.ts'
 import { proxiesFindings } from './doctor/proxies.ts'
@@ -175,10 +175,6 @@ function clockFindings(offsetSeconds: number | undefined): Finding[] {
 }
 
 async function peopleRows(users: UsersFile, parts: Parameters<typeof readiness>[1]): Promise<PersonRow[]> {
-  const all = [...users.entries.values()]
-  const asked = all
-    .filter(({ disabled }) => !disabled)
-    .map(({ person: { username, emails } }) => ({ username, email: emails[0] }))
-  const rows = new Map((await readiness(asked, parts)).map(found => [found.username, rowOf(found)]))
-  return all.map(({ person: { username } }) => rows.get(username) ?? disabledRow(username))
+  const rows = new Map((await readiness(everybodyOf(users), parts)).map(found => [found.username, rowOf(found)]))
+  return [...users.entries.keys()].map(username => rows.get(username) ?? disabledRow(username))
 }

@@ -14,7 +14,7 @@ import { openPeople } from './people.ts'
 import { createPool, hashesAtOnce, type Place, PoolClosed, QUEUE_LENGTH } from './pool.ts'
 import { type CountedTry, openRegulation, type Try } from './regulation.ts'
 import type { FirstFactor, RefusalCause, Users } from './users.ts'
-import type { Entry, UsersFile } from './users-file.ts'
+import { type Entry, everybodyOf, type UsersFile } from './users-file.ts'
 import { openVerifier, type Verifier } from './verify.ts'
 
 interface Parts {
@@ -62,15 +62,14 @@ export async function openUsers(parts: Parts): Promise<Users> {
   }
 
   // One of each cost, the dearest first: refusals must be even from the first one on.
-  function inUse({ entries }: UsersFile): void {
+  function inUse(file: UsersFile): void {
+    const { entries } = file
     const costs = costsOf(entries.values())
     const dearest = [...costs].slice(0, MEASURED_AT_MOST)
     decoyFor = decoys(entries.values(), decoyKey)
     measured = new Map(dearest.map(([cost, hash]) => [cost, measured.get(cost) ?? measure(hash)]))
     evenTime.keep(new Set(costs.keys()))
-    everybody = [...entries.values()].flatMap(({ person, disabled }) =>
-      disabled ? [] : [{ username: person.username, email: person.emails[0] }],
-    )
+    everybody = everybodyOf(file)
   }
 
   async function measure(hash: PasswordHash): Promise<void> {
@@ -130,12 +129,7 @@ export async function openUsers(parts: Parts): Promise<Users> {
     async tryPasscode(username) {
       const begun = await whenFree(() => regulation.beginPasscode(username))
       if (!('triesLeft' in begun)) return begun
-      return {
-        triesLeft: begun.triesLeft,
-        bannedUntil: begun.bannedUntil,
-        succeeded: () => whenFree(begun.succeeded),
-        givenBack: () => giveBack(begun),
-      }
+      return { ...begun, succeeded: () => whenFree(begun.succeeded), givenBack: () => giveBack(begun) }
     },
 
     async checkPassword(typed, password): Promise<FirstFactor> {

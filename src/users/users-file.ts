@@ -25,6 +25,13 @@ export interface UsersFile {
   counted(typed: string): string
 }
 
+/** All who may sign in, with what a name for Duo is made of. */
+export function everybodyOf({ entries }: UsersFile): { username: string; email: string | undefined }[] {
+  return [...entries.values()].flatMap(({ person, disabled }) =>
+    disabled ? [] : [{ username: person.username, email: person.emails[0] }],
+  )
+}
+
 export type ParsedUsersFile =
   | { readonly ok: true; readonly users: UsersFile; readonly warnings: Problem[] }
   | { readonly ok: false; readonly problems: Problem[] }

@@ -133,12 +133,7 @@ function peopleOver(counters: DatabaseSync, clock: () => number, everybody: read
     async tryPasscode(username) {
       const begun = await whenFree(() => regulation.beginPasscode(username))
       if (!('triesLeft' in begun)) return begun
-      return {
-        triesLeft: begun.triesLeft,
-        bannedUntil: begun.bannedUntil,
-        succeeded: () => whenFree(begun.succeeded),
-        givenBack: () => whenFree(begun.givenBack),
-      }
+      return { ...begun, succeeded: () => whenFree(begun.succeeded), givenBack: () => whenFree(begun.givenBack) }
     },
   }
 }
