@@ -1,7 +1,9 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { type Clock, MINUTE, type Milliseconds } from '../clock.ts'
+import type { Clock, Milliseconds } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import { problems } from '../problems/problems.ts'
+import { occasional } from '../telemetry/occasional.ts'
+import { newReference } from '../telemetry/reference.ts'
 import type { Preauth } from './answers.ts'
 import type { Asked } from './asked.ts'
 import type { DuoAnswer, DuoClient } from './client.ts'
@@ -47,7 +49,7 @@ export function openAsking(parts: Parts): Asking {
   const { config, client, apiHost, kept, asked, people, isUnguarded, tokenOf, clock, log } = parts
   let passingSince: Milliseconds | null = null
   let shared: { among: unknown; names: ReadonlyMap<string, readonly string[]> } = { among: undefined, names: new Map() }
-  let toldAt = Number.NEGATIVE_INFINITY
+  const occasionally = occasional(clock, newReference)
 
   function unasked(reason: NoDeviceReason): Preauthorized {
     return { offer: { kind: 'no-device', reason, device: null, passcode: false }, name: '', verified: null }
@@ -74,7 +76,9 @@ export function openAsking(parts: Parts): Asking {
     const namesake = sharedNames().get(username)
     if (namesake === undefined) return name
     const { title, mend } = problems['duo-name-shared']
-    log.warn({ usernames: namesake, reason: 'duo-name-shared' }, `${title}. ${mend}`)
+    occasionally(`shared ${namesake[0]}`, () =>
+      log.warn({ usernames: namesake, reason: 'duo-name-shared' }, `${title}. ${mend}`),
+    )
     return unasked('duo-name-shared')
   }
 
@@ -82,15 +86,13 @@ export function openAsking(parts: Parts): Asking {
   async function withFailmode(offer: Offer, answer: DuoAnswer<Preauth>, owner: Owner): Promise<Offer> {
     if (offer.kind === 'unavailable' && config.failmode === 'safe' && !answer.ok && isOutage(answer.failure)) {
       if ((await asked.everIn(owner.sessionKey)) || !(await isUnguarded(owner.username))) return offer
-      const now = clock()
-      passingSince ??= now
-      if (now >= toldAt + MINUTE || now < toldAt) {
-        toldAt = now
+      passingSince ??= clock()
+      occasionally('failmode', () =>
         log.error(
           { reason: offer.reason, detail: offer.detail },
           `Duo cannot be asked, and duo_api.failmode is safe: a password alone opens what wants two factors. ${problems[offer.reason].mend}`,
-        )
-      }
+        ),
+      )
       return { kind: 'failmode', trouble: offer }
     }
     if (offer.kind !== 'unavailable') passingSince = null

@@ -178,6 +178,13 @@ describe('the failmode', () => {
       offer: { kind: 'failmode' },
     })
     expect(await open.claim(alice.sessionKey)).toBeNull()
+    const shouts = () => open.lines.filter(line => line.includes('a password alone opens')).length
+    expect(shouts()).toBe(1)
+    house.now += 60_000
+    await open.offer(owner('bob'), facts())
+    expect(shouts()).toBe(2)
+    // Since it began, not since it was last said.
+    expect(open.passingSince).toBe(house.now - 60_000)
   })
 
   it.each<[string, string, object]>([
@@ -350,7 +357,9 @@ describe('names for Duo', () => {
       })
       expect(await duo.passcode(owner(username), '123456', facts())).toMatchObject({ outcome: 'offer', offer: refused })
     }
-    expect(duo.lines.join('')).toContain('a@y')
+    const told = duo.lines.filter(line => line.includes('duo-name-shared'))
+    expect(told).toHaveLength(1)
+    expect(told[0]).toContain('a@y')
     const byMail = await house.open({ everybody: people, config: { username: '{email}' } })
     expect(await byMail.offer({ ...owner('c'), email: undefined }, facts())).toMatchObject({ reason: 'duo-name-empty' })
     expect(house.simulator.pushes()).toEqual([])
