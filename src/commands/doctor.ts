@@ -6,6 +6,7 @@ import { loadConfig } from '../config/load.ts'
 import { formatProblem } from '../config/problem.ts'
 import type { Config } from '../config/schema.ts'
 import { type Connection, checkDuo, connectDuo } from '../duo/connect.ts'
+import { CORRECTED_FROM_SECONDS } from '../duo/duo-clock.ts'
 import { readiness } from '../duo/readiness.ts'
 import { lookAtStorage } from '../storage/look.ts'
 import { readUsersFile } from '../users/people.ts'
@@ -13,9 +14,6 @@ import { everybodyOf, type UsersFile } from '../users/users-file.ts'
 import { type Finding, formatFinding, known } from './doctor/finding.ts'
 import { disabledRow, formatPeople, type PersonRow, peopleFinding, rowOf } from './doctor/people.ts'
 import { proxiesFindings } from './doctor/proxies.ts'
-
-/** Worth a word, though Duo does not mind it yet. */
-const CLOCK_OFF_FROM_SECONDS = 30
 
 interface Report {
   readonly findings: Finding[]
@@ -169,7 +167,7 @@ function clockFindings(offsetSeconds: number | undefined): Finding[] {
   if (offsetSeconds === undefined) return []
   const seconds = Math.abs(offsetSeconds)
   const how = `${seconds} s ${offsetSeconds < 0 ? 'behind' : 'ahead of'} Duo’s`
-  return seconds >= CLOCK_OFF_FROM_SECONDS
+  return seconds >= CORRECTED_FROM_SECONDS
     ? [known('Duo', 'warning', 'clock-off', `it is ${how}`)]
     : [{ area: 'Duo', severity: 'ok', what: seconds === 0 ? 'the clock agrees with Duo’s' : `the clock is ${how}` }]
 }

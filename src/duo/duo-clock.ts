@@ -14,7 +14,7 @@ export interface DuoClock {
 }
 
 /** Duo refuses what is dated five minutes wrong; half a minute is more than the network explains. */
-const CORRECTED_FROM_SECONDS = 30
+export const CORRECTED_FROM_SECONDS = 30
 
 /** A clock that is wrong is worked around, and named in the log as often as it changes by much. */
 export function duoClock(clock: Clock, log: FastifyBaseLogger): DuoClock {
