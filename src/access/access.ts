@@ -145,9 +145,9 @@ export function compileAccess({ access_control, definitions }: Pick<Config, 'acc
   /** For the reading that `asked` is at. */
   function firstMatch(candidates: readonly Candidate[], asked: Asked): Decision {
     let unsure: Decision | undefined
-    for (const { tests, who, decision } of candidates) {
+    for (const { rule, who, decision } of candidates) {
       if (who !== null && asked.subject !== null && !who(asked.subject)) continue
-      const matches = matchesAll(tests, asked)
+      const matches = matchesAll(rule.tests, asked)
       if (matches === true) return unsure === undefined ? decision : atUnknownAddress(stricter(unsure, decision))
       // It may match or not: both its answer and that of what comes after it count.
       if (matches === 'unsure') unsure = unsure === undefined ? decision : stricter(unsure, decision)

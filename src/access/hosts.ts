@@ -1,13 +1,11 @@
 import type { Decision } from './access.ts'
 import { isMember, type Who } from './names.ts'
 import type { Pattern } from './pattern.ts'
-import type { Rule, Test } from './rule.ts'
+import type { Rule } from './rule.ts'
 
 /** A rule of which a domain matches a host. */
 export interface Candidate {
   readonly rule: Rule
-  /** The rule's. */
-  readonly tests: readonly Test[]
   /** For whom the domain matches; null: for everybody. */
   readonly who: Who | null
   /** What it says when the rest matches too. */
@@ -34,19 +32,17 @@ export function indexByHost(rules: readonly Rule[], compilePattern: (source: str
   const people = new Map<string, ((prefix: string) => Candidate)[]>()
   const others: ((host: string) => Candidate | undefined)[] = []
   for (const rule of rules) {
-    const { tests } = rule
     for (const written of rule.config.domain ?? []) {
       const domain = written.toLowerCase()
       const [, kind, rest = domain] = /^(\*(?=\.)|\{user\}|\{group\})(.*)$/.exec(domain) ?? []
       if (/[*{}]/.test(rest)) continue // matches nothing; the checks of the configuration tell
-      const anybody = { rule, tests, who: null, decision: decisionOf(rule, domain, false) }
+      const anybody = { rule, who: null, decision: decisionOf(rule, domain, false) }
       if (kind === undefined) add(exact, domain, anybody)
       else if (kind === '*') add(below, rest.slice(1), anybody)
       else {
         const decision = decisionOf(rule, domain, true)
         const named = (prefix: string): Candidate => ({
           rule,
-          tests,
           // As Authelia: a user's name to the letter, a group's in upper or lower case.
           who: kind === '{user}' ? ({ username }) => username === prefix : subject => isMember(subject, prefix),
           decision,
@@ -63,7 +59,7 @@ export function indexByHost(rules: readonly Rule[], compilePattern: (source: str
       const decision = decisionOf(rule, source, pattern.namesPeople)
       others.push(host => {
         const found = pattern.match(host)
-        return found === false ? undefined : { rule, tests, who: found === true ? null : found, decision }
+        return found === false ? undefined : { rule, who: found === true ? null : found, decision }
       })
     }
   }
