@@ -60,7 +60,7 @@ export function proveRoutes(app: FastifyInstance, pages: Pages, portal: Portal):
     if (visit.who === null) return context.goTo('/')
     if (provedEnough(context)) return context.goOn(context.next)
     if (message?.kind === 'busy' && message.until > shell.now)
-      return context.show(busyPage(shell, 'busy', message.until, { ...message.holder, ip: message.holder.ip }))
+      return context.show(busyPage(shell, 'busy', message.until, message.holder))
     if (message?.kind === 'paused' && message.until > shell.now)
       return context.show(busyPage(shell, message.why, message.until))
     let push = await login.push(visit)
@@ -127,8 +127,10 @@ export async function goHeld(
 ): Promise<FastifyReply> {
   const { visit } = context
   switch (answer.outcome) {
-    case 'busy':
-      return context.goSaying('/prove/wait', { kind: 'busy', until: answer.until, holder: holderOf(answer.facts) })
+    case 'busy': {
+      const { at, ip, browser } = answer.facts
+      return context.goSaying('/prove/wait', { kind: 'busy', until: answer.until, holder: { at, ip, browser } })
+    }
     case 'paused':
       return context.goSaying('/prove/wait', { kind: 'paused', until: answer.until, why: answer.why })
     case 'unknown-device':
@@ -144,9 +146,6 @@ export async function goHeld(
       return context.goTo('/prove')
   }
 }
-
-/** Who holds the push, so that the owner of the phone can tell that it is somebody else. */
-const holderOf = ({ at, ip, browser }: PushView['facts']) => ({ at, ...(ip === undefined ? {} : { ip }), browser })
 
 async function sendSms(login: Login, context: Context, device: string): Promise<FastifyReply> {
   const sent = await login.sms(context.visit, device, context)

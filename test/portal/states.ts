@@ -431,7 +431,7 @@ export const states: readonly State[] = [
     status: 200,
     title: 'No compatible device',
     focus: '.notice',
-    scene: offered({ kind: 'no-device', reason: 'duo-factors', device: 'Work phone', passcode: true }),
+    scene: offered({ kind: 'no-device', reason: 'duo-factors', device: null, passcode: false }),
   },
   {
     id: 'nodevice.duo-name-empty',

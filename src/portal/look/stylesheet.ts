@@ -116,7 +116,7 @@ header .small{background:var(--card)}
 .tile-words{display:flex;flex-direction:column;flex:1;min-inline-size:0;line-height:1.375}
 .tile-words>*{overflow-wrap:anywhere}
 .tile-words .quiet{font-size:.875rem}
-.ending{white-space:nowrap}
+.ending,time:not([data-as=both]){white-space:nowrap}
 .tile:has(:checked){border-color:var(--accent);box-shadow:inset 0 0 0 1px var(--accent);background:var(--sunken)}
 .tile:has(:checked) .icon{color:var(--accent)}
 .tile:has(:focus-visible){outline:3px solid var(--focus);outline-offset:2px}

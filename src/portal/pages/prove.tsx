@@ -1,5 +1,6 @@
 import type { VNode } from 'preact'
 import type { PushView } from '../../duo/duo.ts'
+import type { Message } from '../message.ts'
 import { fieldOf } from './choose.tsx'
 import {
   Actions,
@@ -199,6 +200,20 @@ const waitsFor = {
   budget: { id: 'wait.budget', h1: 'wait.paused.h1', body: 'wait.budget.body' },
 } as const
 
+/** While nothing may ring: what works now comes first. */
+function PasscodeOrAgain({ shell }: { shell: Shell }): VNode {
+  return (
+    <>
+      <LinkButton kind="primary" href={shell.url('/prove/passcode')}>
+        {shell.words.text('choose.passcode')}
+      </LinkButton>
+      <LinkButton kind="second" href={shell.url('/prove')}>
+        {shell.words.text('common.try-again')}
+      </LinkButton>
+    </>
+  )
+}
+
 /**
  * `wait.busy`: another session holds the push; a pause after a denial; the lock after a report; too many in a while. A passcode is never held.
  * @param holder who asked for the push that waits
@@ -207,7 +222,7 @@ export function busyPage(
   shell: Shell,
   kind: keyof typeof waitsFor,
   until: number,
-  holder?: Pick<PushView['facts'], 'at' | 'ip' | 'browser'>,
+  holder?: Extract<Message, { kind: 'busy' }>['holder'],
 ): View {
   const { words } = shell
   const { id, h1, body } = waitsFor[kind]
@@ -237,12 +252,7 @@ export function busyPage(
         )}
         <p>{words.text('wait.busy.passcode')}</p>
         <Actions>
-          <LinkButton kind="primary" href={shell.url('/prove/passcode')}>
-            {words.text('choose.passcode')}
-          </LinkButton>
-          <LinkButton kind="second" href={shell.url('/prove')}>
-            {words.text('common.try-again')}
-          </LinkButton>
+          <PasscodeOrAgain shell={shell} />
           <SignOutButton shell={shell} />
         </Actions>
       </>
@@ -270,17 +280,17 @@ export function deniedPushPage(shell: Shell, { device, factor }: PushView, again
         </p>
         <p>{words.text('end.denied.not-you')}</p>
         <Actions>
-          <LinkButton kind="primary" href={shell.url('/prove')}>
-            {words.text('common.try-again')}
-          </LinkButton>
           {again === null ? (
-            <LinkButton kind="second" href={shell.url('/prove', { another: '' })}>
-              {words.text('common.another-way')}
-            </LinkButton>
+            <>
+              <LinkButton kind="primary" href={shell.url('/prove')}>
+                {words.text('common.try-again')}
+              </LinkButton>
+              <LinkButton kind="second" href={shell.url('/prove', { another: '' })}>
+                {words.text('common.another-way')}
+              </LinkButton>
+            </>
           ) : (
-            <LinkButton kind="second" href={shell.url('/prove/passcode')}>
-              {words.text('choose.passcode')}
-            </LinkButton>
+            <PasscodeOrAgain shell={shell} />
           )}
           <SignOutButton shell={shell} />
         </Actions>
