@@ -16,7 +16,7 @@ import {
   opensNothing,
   proxiesOf,
 } from './house.ts'
-import { expectLogged, expectRefused, nginx, of, traefik } from './refused.ts'
+import { expectLogged, expectRefused, inAnotherMinute, nginx, of, traefik } from './refused.ts'
 
 let at: House
 const endsWith = endsWithSuite()
@@ -24,10 +24,7 @@ beforeAll(async () => {
   at = await house(endsWith)
 })
 
-// A refusal of one kind is logged once a minute.
-beforeEach(() => {
-  at.now += 61_000
-})
+beforeEach(() => inAnotherMinute(at))
 
 const publicHost = { url: 'https://public.example.com/' }
 

@@ -1,7 +1,7 @@
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { endsWithSuite } from '../support/process.ts'
 import { ask, exchange, extAuthz, type House, house, legacy, opensNothing } from './house.ts'
-import { expectLogged, expectRefused, nginx, of, traefik } from './refused.ts'
+import { expectLogged, expectRefused, inAnotherMinute, nginx, of, traefik } from './refused.ts'
 
 let at: House
 const endsWith = endsWithSuite()
@@ -9,10 +9,7 @@ beforeAll(async () => {
   at = await house(endsWith)
 })
 
-// A refusal of one kind is logged once a minute.
-beforeEach(() => {
-  at.now += 61_000
-})
+beforeEach(() => inAnotherMinute(at))
 
 describe('ext-authz', () => {
   const proto = { 'X-Forwarded-Proto': 'https' }

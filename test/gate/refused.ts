@@ -1,6 +1,12 @@
 import { expect } from 'vitest'
 import { type Answer, type House, opensNothing } from './house.ts'
 
+/** Before each test: a refusal of one kind is logged once a minute, and what an earlier test caused proves nothing. */
+export function inAnotherMinute(at: House) {
+  at.now += 61_000
+  at.lines.length = 0
+}
+
 /** Refused, without a way on. */
 export function expectRefused(answer: Answer, status = 400) {
   expect(answer.status).toBe(status)
