@@ -213,7 +213,7 @@ export interface Duo {
   rememberedBrowsers(username: string): Promise<readonly RememberedBrowser[]>
   /** @param id undefined: all of this person's */
   forgetRemembered(username: string, id?: string): Promise<void>
-  /** Called when a phone reports fraud: login/ ends the person's sessions. */
+  /** Called when a phone reports fraud: login/ ends the person's sessions. After it the person's browsers are forgotten. */
   onFraud(listener: (username: string) => Promise<void>): void
   /** Whether the Duo at the other end is the simulator; null until it was asked. */
   readonly simulated: boolean | null

@@ -54,8 +54,9 @@ export async function openDuo(parts: Parts): Promise<Duo> {
     if (config.remembered_devices) await remembered.hold(from, token)
   }
   const alarm = async (username: string) => {
-    await remembered.forget(username)
     for (const listener of listeners) await listener(username)
+    // Last: no session is left then that could have a browser remembered anew.
+    await remembered.forget(username)
   }
   const records = pushRecords(db, config.guard)
   const asked = openAsked(db, config.guard, clock)

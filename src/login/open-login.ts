@@ -52,7 +52,6 @@ export function openLogin({
   // What a phone reports as fraud ends everything that this person has open: whoever holds the password may be in one of them.
   duo?.onFraud(async username => {
     const count = await sessions.endAllOf(username)
-    await duo.forgetRemembered(username)
     audit('session.ended-by-fraud', { username, count })
   })
 

@@ -126,7 +126,8 @@ describe('a browser that Duo remembers', () => {
     const third = await rememberedBy(house, duo, owner('alice', 'three'))
     await duo.start(alice, undefined, facts())
     house.simulator.answer(house.simulator.pushes().at(-1)?.id ?? '', 'fraud')
-    await until(() => duo.frauds.length > 0, 'it is told')
+    await until(async () => (await duo.rememberedBrowsers('alice')).length === 0, 'all are forgotten')
+    expect(duo.frauds).toEqual(['alice'])
     expect(await duo.offer(alice, facts(), third.cookie ?? '')).toMatchObject({ kind: 'choose' })
   })
 
