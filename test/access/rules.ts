@@ -27,3 +27,8 @@ export const john: Subject = { username: 'john', groups: ['dev', 'Night Shift'] 
 export const bob: Subject = { username: 'bob', groups: [] }
 
 export const strictness: Record<Policy, number> = { bypass: 0, one_factor: 1, two_factor: 2, deny: 3 }
+
+/** Whether one rule matches. */
+export const matches = (rule: Omit<RuleConfig, 'policy'>, subject: Subject | null, over: Partial<AccessObject> = {}) =>
+  access([{ domain: ['app.example.com'], ...rule, policy: 'one_factor' }]).decide(subject, object(over)).policy ===
+  'one_factor'
