@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import { headerLines } from './headers.ts'
@@ -46,6 +45,12 @@ export function plainAddress(text: string): string | undefined {
   return address.isIPv4MappedAddress() ? address.toIPv4Address().toString() : address.toRFC5952String()
 }
 
+/** What it takes of a request of Node's. */
+interface Incoming {
+  readonly socket: { readonly remoteAddress?: string | undefined }
+  readonly rawHeaders: readonly string[]
+}
+
 /** What is known of who sent a request. `address` is undefined where a trusted proxy names none that can be read. */
 export interface Client {
   readonly address: string | undefined
@@ -57,7 +62,7 @@ export interface Client {
  * The client's address: the right-most one of X-Forwarded-For that is not a trusted proxy, and the peer's own where the peer is not trusted.
  * The walk stops at an entry that is no address: nothing to the left of it can be believed (Authelia takes the left-most, which a client chooses).
  */
-export function clientOf(request: IncomingMessage, proxies: TrustedProxies): Client {
+export function clientOf(request: Incoming, proxies: TrustedProxies): Client {
   const socketAddress = request.socket.remoteAddress
   const peer = socketAddress === undefined ? undefined : plainAddress(socketAddress)
   const peerIsTrusted = proxies.has(socketAddress)
