@@ -1,5 +1,4 @@
 import type { Portal } from './context.ts'
-import { enrolPage } from './pages/trouble.tsx'
 import type { Pages } from './portal.ts'
 import { isDuosUrl } from './show-offer.ts'
 
@@ -7,20 +6,10 @@ import { isDuosUrl } from './show-offer.ts'
 export function enrolRoutes(pages: Pages, portal: Portal): void {
   const { login } = portal
 
-  // The script opens it again when the person comes back to this tab: whoever has a device by then goes on.
-  pages.get('/enroll', async context => {
-    if (context.visit.who === null) return context.goTo('/')
-    const offer = await login.offer(context.visit, context)
-    if (offer.kind !== 'enroll' || offer.portalUrl === null) return context.goTo('/prove')
-    return context.show(enrolPage(context.shell, context.message?.kind === 'not-enrolled'))
-  })
-
-  // *I'm done*: whoever has no device yet stays here and is told so.
-  pages.post('/enroll', '/enroll', async context => {
-    if (context.visit.who === null) return context.goTo('/')
-    const offer = await login.offer(context.visit, context)
-    return offer.kind === 'enroll' ? context.goSaying('/enroll', { kind: 'not-enrolled' }) : context.goTo('/prove')
-  })
+  // *I'm done*: `/prove` asks Duo, and says so to whom has no device yet.
+  pages.post('/enroll', '/prove', context =>
+    context.visit.who === null ? context.goTo('/') : context.goSaying('/prove', { kind: 'not-enrolled' }),
+  )
 
   // Duo's links live five minutes, so each press asks for a fresh one. A GET: form-action does not touch it.
   pages.get('/enroll/start', async context => {

@@ -7,6 +7,7 @@ import {
   duoDownPage,
   duoSetupPage,
   enrolAskPage,
+  enrolPage,
   lockedPage,
   noDevicePage,
   notAskedPage,
@@ -15,7 +16,7 @@ import type { View } from './pages/view.ts'
 
 /** The page for what Duo lets a person do; each that only an administrator can mend is written to the log under the reference it shows. */
 export function showOffer(portal: Portal, context: Context, offer: Offer | { kind: 'no-second-factor' }): FastifyReply {
-  const { login, config } = portal
+  const { login } = portal
   const { shell, visit, query, next, message } = context
   const about = (reason: string, detail?: string) => ({
     reason,
@@ -43,8 +44,8 @@ export function showOffer(portal: Portal, context: Context, offer: Offer | { kin
       )
     }
     case 'enroll':
-      if (config.duo_api?.enable_self_enrollment && offer.portalUrl !== null && isDuosUrl(portal, offer.portalUrl))
-        return context.goTo('/enroll')
+      if (offer.portalUrl !== null && isDuosUrl(portal, offer.portalUrl))
+        return show(enrolPage(shell, message?.kind === 'not-enrolled'))
       return show(enrolAskPage(shell, login.report(visit, 'duo.enroll', about('duo-enroll', offer.said))))
     case 'no-device':
       return show(noDevicePage(shell, offer, login.report(visit, 'duo.no-device', about(offer.reason))))

@@ -137,7 +137,7 @@ describe('every way', () => {
   it('goes on by itself when somebody comes back from setting up a phone with Duo', async () => {
     const portalUrl = 'https://api-12345678.duosecurity.com/portal?code=x'
     const { portal, page } = await open(() => ({ level: 1, offer: { kind: 'enroll', portalUrl, said: '' } }))
-    await page.goto(at(portal, '/enroll'))
+    await page.goto(at(portal, '/prove'))
     await page.getByRole('heading', { name: 'Set up your phone' }).waitFor()
     portal.scene.offer = ways
     await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange', { bubbles: true })))

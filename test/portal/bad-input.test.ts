@@ -55,17 +55,7 @@ describe('what the portal refuses', () => {
     const { alice, login, app } = await at({ level: 1, push: waitingPush(NOW, { state: 'allowed' }) })
     for (const url of ['/login?username=alice&password=postern', '/prove/cancel'])
       expect((await alice.get(url)).statusCode, url).toBe(404)
-    for (const url of [
-      '/',
-      '/prove',
-      '/logout',
-      '/logout/done',
-      '/enroll',
-      '/denied',
-      '/go',
-      '/help',
-      '/api/transaction',
-    ])
+    for (const url of ['/', '/prove', '/logout', '/logout/done', '/denied', '/go', '/help', '/api/transaction'])
       await alice.get(url)
     for (const url of ['/prove/wait', '/api/transaction', '/logout'])
       expect((await app.inject({ method: 'HEAD', url })).statusCode, url).toBe(404)

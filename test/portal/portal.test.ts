@@ -140,15 +140,7 @@ describe('waiting for the phone', () => {
 
   it('sends no push by any GET', async () => {
     const { alice, login } = await at({ level: 1, push: waitingPush(NOW) })
-    for (const url of [
-      '/prove',
-      '/prove/wait',
-      '/prove?way=push:DPHONE1',
-      '/',
-      '/go',
-      '/enroll',
-      '/api/transaction?after=0',
-    ])
+    for (const url of ['/prove', '/prove/wait', '/prove?way=push:DPHONE1', '/', '/go', '/api/transaction?after=0'])
       await alice.get(url)
     expect(login.calls.filter(call => !call.startsWith('report') && !call.startsWith('held'))).toEqual([])
   })
@@ -241,7 +233,24 @@ describe('Duo cannot help', () => {
     ]) {
       scene.offer = enroll(bad)
       expect((await alice.get('/enroll/start')).headers.location, bad).toBe('/prove')
+      expect((await alice.get('/prove')).body, bad).not.toContain('href="/enroll/start"')
     }
+  })
+
+  it('asks Duo once for the page that leads to setting up a phone, and once more when the person is done', async () => {
+    const portalUrl = 'https://api-12345678.duosecurity.com/portal?code=x'
+    const { alice, login } = await at({ level: 1, offer: { kind: 'enroll', portalUrl, said: '' } })
+    const offer = login.offer
+    let asked = 0
+    login.offer = async (...given) => {
+      asked += 1
+      return offer(...given)
+    }
+    expect((await alice.get('/prove')).body).toContain('href="/enroll/start"')
+    expect(asked).toBe(1)
+    const done = await alice.post('/enroll')
+    expect((await alice.get(String(done.headers.location))).body).toContain('Duo doesn’t see a device yet')
+    expect(asked).toBe(2)
   })
 })
 

@@ -560,7 +560,7 @@ export const states: readonly State[] = [
   },
   {
     id: 'enrol.self',
-    url: `/enroll?${two}`,
+    url: `/prove?${two}`,
     status: 200,
     title: 'Set up your phone',
     focus: null,
@@ -568,7 +568,7 @@ export const states: readonly State[] = [
   },
   {
     id: 'enrol.unseen',
-    url: `/enroll?${two}&m=1`,
+    url: `/prove?${two}&m=1`,
     status: 200,
     title: 'Set up your phone',
     focus: '.notice',
