@@ -200,6 +200,15 @@ async function openApp(received: Received[], cleanup: Cleanup): Promise<number> 
     socket.on('error', () => socket.destroy())
     cleanup(() => void socket.destroy())
   })
+  // As servers do that look at no method. What comes through the tunnel is received like a request.
+  app.on('connect', ({ method = '', url = '', rawHeaders }, socket) => {
+    received.push({ method, url, rawHeaders, bytes: 0 })
+    socket.on('data', chunk =>
+      received.push({ method: 'through', url: 'a tunnel', rawHeaders: [], bytes: chunk.length }),
+    )
+    socket.on('error', () => socket.destroy()).write('HTTP/1.1 200 OK\r\n\r\n')
+    cleanup(() => void socket.destroy())
+  })
   cleanup(() => {
     app.closeAllConnections()
     app.close()

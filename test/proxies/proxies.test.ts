@@ -204,6 +204,16 @@ describe.each(proxyKinds)('behind %s', kind => {
     }
   })
 
+  it('opens no tunnel, to an application that would', async () => {
+    for (const target of ['/', hostOf('public'), `https://${hostOf('public')}/a/b`]) {
+      const wire = at.dial()
+      wire.send(bytesOf(hostOf('public'), { method: 'CONNECT', target, lines: ['Connection: close'] }))
+      await wire.answer('HEAD') // a tunnel’s 200 has no body either
+      wire.close()
+    }
+    expect(at.received).toEqual([])
+  })
+
   it('judges each request of a connection that is kept open', async () => {
     const wire = at.dial()
     const round = [
@@ -374,6 +384,12 @@ describe.each(proxyKinds)('behind %s', kind => {
       expect(who()).toEqual(['alice', 'staff', 'Alice Example', 'alice@example.com'])
       expect(app().url).toBe('/x?y')
       expect(folded(app(), 'COOKIE').split('; ')).toEqual(['a=1', 'b=2'])
+    })
+
+    it('opens no tunnel, to an application that would', async () => {
+      const tunnel = { ':method': 'CONNECT', ':authority': hostOf('public') }
+      expect((await at.askHttp2(tunnel)).status).toBeGreaterThanOrEqual(400)
+      expect(at.received).toEqual([])
     })
 
     it('sends a visitor to the portal', async () => {
@@ -664,15 +680,25 @@ describe.each(proxyKinds)('behind %s', kind => {
     expect(page.status).toBe(200)
     expect(page.body).toContain('name="password"')
     expect(page.headers).not.toHaveProperty('x-postern-denied')
-    for (const dialect of ['auth-request', 'forward-auth'])
+    expect(at.questions().map(({ path }) => path)).toEqual(['/'])
+    const lines = [
+      'X-Original-URL: https://public.postern.localhost/',
+      'X-Original-Method: GET',
+      'X-Forwarded-Method: GET',
+    ]
+    for (const path of ['authz/auth-request', 'authz/forward-auth', 'authz/ext-authz', 'authz/ext-authz/x', 'verify'])
       for (const spelling of [
-        `/api/authz/${dialect}`,
-        `//api/authz/${dialect}`,
-        `/x/../api/authz/${dialect}`,
-        `/api//authz/${dialect}`,
-      ]) {
-        const lines = ['X-Original-URL: https://public.postern.localhost/', 'X-Original-Method: GET']
-        expect((await at.ask('auth', { target: spelling, lines })).status, spelling).not.toBe(200)
-      }
+        `/api/${path}`,
+        `//api/${path}`,
+        `/x/../api/${path}`,
+        `/api//${path}`,
+        `/%61pi/${path}`,
+        `/api/${path.replace('a', '%61').replace('v', '%76')}`,
+        `/api%2f${path}`,
+        `/api\\${path}`,
+        `/API/${path}`,
+        `/api/${path}?rd=https://${hostOf('auth')}/`,
+      ])
+        expect((await at.ask('auth', { target: spelling, lines })).status, spelling).toBe(404)
   })
 })

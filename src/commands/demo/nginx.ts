@@ -63,6 +63,7 @@ function configuration(folder: string, port: number, hosts: Hosts, { apps, phone
       proxy_pass ${upstream};
     }
     location /api/authz/ { return 404; }
+    location = /api/verify { return 404; }
   }`
   return `daemon off; worker_processes 1; ${user} pid ${folder}/nginx.pid; error_log stderr error;
 events { worker_connections 512; }
