@@ -58,7 +58,7 @@ async function furnish(
     configurationRefused = () => false,
   }: Circumstances,
 ): Promise<void> {
-  const metrics = createMetrics()
+  const metrics = createMetrics({ ofNode: config.telemetry.metrics.enabled })
   metrics.gauge(
     'postern_configuration_refused',
     'Whether the file holds a newer configuration that could not be used.',

@@ -19,9 +19,10 @@ export interface Metrics {
   text(): Promise<string>
 }
 
-export function createMetrics(): Metrics {
+/** @param ofNode whether to watch memory, event loop and garbage collection too, which costs something also while nobody asks */
+export function createMetrics({ ofNode }: { readonly ofNode: boolean }): Metrics {
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
+  if (ofNode) collectDefaultMetrics({ register: registry })
   const registers = [registry]
   const events = new Counter({
     name: 'postern_events_total',

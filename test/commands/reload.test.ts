@@ -137,6 +137,7 @@ describe('metrics', () => {
     const text = await body.text()
     expect([statusCode, headers['content-type']]).toEqual([200, 'text/plain; version=0.0.4; charset=utf-8'])
     expect(text).toMatch(/^postern_events_total\{event="login\.failed",reason="[a-z-]*"\} 1$/m)
+    expect(text).toMatch(/^nodejs_eventloop_lag_seconds /m)
     expect(text).not.toMatch(/alice|127\.0\.0\.1/)
     for (const [path, method, status] of [
       ['/', 'GET', 404],

@@ -155,7 +155,7 @@ describe.each(proxiesOf)('the gate, asked as %s', (name, ask, { bad }) => {
 
 describe('the metric of its answers', () => {
   it('counts by endpoint and status, and by nothing that a visitor chooses', async () => {
-    const metrics = createMetrics()
+    const metrics = createMetrics({ ofNode: false })
     const counted = await house(onTestFinished, { metrics, endpoints: { 'my/own': { implementation: 'ForwardAuth' } } })
     for (const host of ['one', 'two', 'public', 'nowhere', 'x.b'])
       for (const cookie of ['', cookieOf('john', 1)])
