@@ -25,7 +25,7 @@ export const nginx = {
   why: 'the proxy of the demo and of most whole-path tests',
   found: 'command -v nginx',
   debian: ['nginx-light'],
-  tests: ['test/browser/**', 'test/proxies/**'],
+  tests: ['test/browser/**', 'test/gate/cached*', 'test/proxies/**'],
 }
 
 /** @type {readonly Need[]} */
@@ -71,7 +71,7 @@ export const testNeeds = [
     why: 'a real browser for what a person sees',
     found: 'command -v chromium',
     debian: ['chromium'],
-    tests: ['test/browser/**', 'test/screenshots/**'],
+    tests: ['test/browser/**', 'test/screenshots/**', 'test/simulator/phone-app*'],
   },
   {
     name: 'systemd-analyze',

@@ -20,7 +20,7 @@ async function open(path = alices, { javaScriptEnabled = true, policy = {} as Po
   const simulated = await simulator()
   simulated.setPolicy(policy)
   const { page, faults } = await openPerson(browser, { javaScriptEnabled })
-  await page.goto(`${simulated.phoneUrl}${path}`)
+  await page.goto(`http://phone.postern.localhost:${simulated.phonePort}${path}`)
   const call = client(simulated)
   const post = async (name: string, params: Record<string, string>) =>
     (await call('POST', `/auth/v2/${name}`, { username: 'alice', ...params })).json.response
@@ -47,6 +47,29 @@ const passcodeShown = (page: Page) =>
     .then(text => text?.replace(/\D/g, '') ?? '')
 
 describe.each([true, false])('with script: %s', javaScriptEnabled => {
+  it.each([
+    ['Approve', 'approved', 'Approved'],
+    ['Deny', 'denied', 'Denied'],
+    ["It wasn't me", 'fraud', 'Reported: not you'],
+  ])('a push comes in by itself, and is answered by %s (%s; %s)', async (name, outcome, words) => {
+    const { simulated, page, faults, post } = await open(alices, { javaScriptEnabled })
+    await page.getByText('Nothing to approve').waitFor()
+    await post('auth', {
+      factor: 'push',
+      device: 'auto',
+      async: '1',
+      pushinfo: 'Site=one.example.com&Browser=Firefox%20on%20Linux',
+      ipaddr: '192.0.2.7',
+      type: 'Log-in',
+    })
+    await page.getByRole('heading', { name: 'Are you logging in to Postern?' }).waitFor()
+    for (const shown of ['Log-in request', 'one.example.com', 'Firefox on Linux', '192.0.2.7', 'alice'])
+      expect(await page.getByText(shown, { exact: true }).last().isVisible()).toBe(true)
+    await press(page, name)
+    await page.getByRole('listitem').filter({ hasText: words }).waitFor()
+    expect([state(simulated), faults]).toEqual([outcome, []])
+  })
+
   it('a verified push is approved with the code of the screen, and not without', async () => {
     const { simulated, page, faults, verifiedPush } = await open(alices, {
       javaScriptEnabled,
@@ -161,6 +184,25 @@ describe('what a person types', () => {
   })
 })
 
+it('keeps the focus where it was when another push arrives', async () => {
+  const { simulated, page, post } = await open()
+  const push = () => post('auth', { factor: 'push', device: 'auto', async: '1' })
+  await push()
+  const button = `${simulated.pushes().at(-1)?.id}-deny`
+  await page.locator(`#${button}`).focus()
+  await push()
+  await expect.poll(() => page.getByRole('button', { name: 'Deny', exact: true }).count()).toBe(2)
+  expect(await page.evaluate(() => document.activeElement?.id)).toBe(button)
+})
+
+it('lists the phones, and which of them ring', async () => {
+  const { page, post } = await open('/')
+  await post('auth', { username: 'bob', factor: 'push', device: 'DPBOB000000000000002', async: '1' })
+  await page.getByRole('link', { name: /Tablet.*1 request/ }).click()
+  await press(page, 'Approve')
+  await page.getByText('Nothing to approve').waitFor()
+})
+
 describe('looking', () => {
   it('makes no passcode, answers nothing and activates nothing', async () => {
     const { simulated, post } = await open('/')
@@ -182,7 +224,7 @@ describe('the pages', () => {
     })
     await page.setViewportSize({ width: 320, height: 568 })
     const judge = async (path: string) => {
-      await page.goto(`${simulated.phoneUrl}${path}`)
+      await page.goto(`http://phone.postern.localhost:${simulated.phonePort}${path}`)
       for (const colorScheme of ['light', 'dark'] as const) {
         await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
         const { violations } = await new AxeBuilder({ page }).options({ preload: false }).analyze()

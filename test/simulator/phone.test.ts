@@ -1,10 +1,8 @@
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { type Browser, chromium, type Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Simulator } from '../../src/simulator/simulator.ts'
-import { requiredProgram } from '../support/process.ts'
 import { client, simulator } from './client.ts'
 
 const phone = '/phones/DPALICE0000000000001'
@@ -196,77 +194,5 @@ describe('the page', () => {
     expect([late.status, late.text]).toEqual([409, expect.stringContaining('had ended before you answered')])
     expect((await fetch(`${simulated.phoneUrl}/phones/DPNOBODY`)).status).toBe(404)
     expect((await fetch(`${simulated.phoneUrl}/?after=x`)).status).toBe(400)
-  })
-
-  describe('in a browser', () => {
-    let browser: Browser
-    beforeAll(async () => {
-      const executablePath = requiredProgram('chromium', 'apt-get install chromium')
-      browser = await chromium.launch({
-        executablePath,
-        args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
-      })
-    })
-    afterAll(() => browser?.close())
-
-    async function open(
-      simulated: Simulator,
-      path: string,
-      options = {},
-    ): Promise<{ page: Page; complaints: string[] }> {
-      const page = await browser.newPage(options)
-      onTestFinished(() => page.close())
-      const complaints: string[] = []
-      page.on('console', message => complaints.push(message.text()))
-      page.on('pageerror', error => complaints.push(String(error)))
-      await page.goto(`http://phone.postern.localhost:${simulated.phonePort}${path}`)
-      return { page, complaints }
-    }
-
-    it.each([
-      ['Approve', 'approved', 'Approved', true],
-      ['Deny', 'denied', 'Denied', true],
-      ["It wasn't me", 'fraud', 'Reported: not you', true],
-      ['Approve', 'approved', 'Approved', false],
-      ['Deny', 'denied', 'Denied', false],
-    ] as const)(
-      'shows a push by itself, and answers it by %s (%s; %s; with script: %s)',
-      async (name, state, words, javaScriptEnabled) => {
-        const simulated = await simulator()
-        const { page, complaints } = await open(simulated, phone, { javaScriptEnabled })
-        await page.getByText('Nothing to approve').waitFor()
-        await push(simulated, {
-          pushinfo: 'Site=one.example.com&Browser=Firefox%20on%20Linux',
-          ipaddr: '192.0.2.7',
-          type: 'Log-in',
-        })
-        await page.getByRole('heading', { name: 'Are you logging in to Postern?' }).waitFor()
-        for (const shown of ['Log-in request', 'one.example.com', 'Firefox on Linux', '192.0.2.7', 'alice'])
-          expect(await page.getByText(shown, { exact: true }).last().isVisible()).toBe(true)
-        await page.getByRole('button', { name, exact: true }).click()
-        await page.getByRole('listitem').filter({ hasText: words }).waitFor()
-        expect(simulated.pushes().map(({ state: was }) => was)).toEqual([state])
-        expect(complaints).toEqual([])
-      },
-    )
-
-    it('keeps the focus where it was when another push arrives', async () => {
-      const simulated = await simulator()
-      const { page } = await open(simulated, phone)
-      const { id } = await push(simulated)
-      await page.locator(`#${id}-deny`).focus()
-      await push(simulated)
-      await expect.poll(() => page.getByRole('button', { name: 'Deny', exact: true }).count()).toBe(2)
-      expect(await page.evaluate(() => document.activeElement?.id)).toBe(`${id}-deny`)
-    })
-
-    it('lists the phones, and which of them ring', async () => {
-      const simulated = await simulator()
-      const { page } = await open(simulated, '/')
-      await push(simulated, { username: 'bob', device: 'DPBOB000000000000002' })
-      await page.getByRole('link', { name: /Tablet.*1 request/ }).click()
-      await page.getByRole('button', { name: 'Approve', exact: true }).click()
-      await page.getByText('Nothing to approve').waitFor()
-    })
   })
 })
