@@ -137,6 +137,8 @@ export function contextOf(portal: Portal, request: FastifyRequest, reply: Fastif
     const went = messageIn('went')
     return went?.kind === 'went' && went.to === digestOf(url) ? went.times : 0
   }
+  // Only where the redirect said that there is one: a page that is opened anew has nothing to say.
+  const message = query.has('m') ? messageIn('message') : undefined
   const goTo: Context['goTo'] = (path, extra) => reply.redirect(url(path, extra), 303)
   return {
     visit,
@@ -149,9 +151,8 @@ export function contextOf(portal: Portal, request: FastifyRequest, reply: Fastif
     },
     shell,
     keepsCookies: formCookies.length > 0,
-    // Only where the redirect said that there is one: a page that is opened anew has nothing to say.
-    message: query.has('m') ? messageIn('message') : undefined,
-    show: view => send(reply, shell, view),
+    message,
+    show: view => send(reply, shell, message?.kind === 'stale' ? { ...view, stale: true } : view),
     goTo,
     leave,
     goSaying(path, message) {

@@ -99,7 +99,7 @@ function signinView({ visit, message, query, keepsCookies, shell, next }: Contex
 }
 
 function newsOf(message: Message | undefined, visit: Visit): SigninNews | undefined {
-  if (message?.kind === 'wrong' || message?.kind === 'empty' || message?.kind === 'stale') return message
+  if (message?.kind === 'wrong' || message?.kind === 'empty') return message
   return visit.ended === null ? undefined : { kind: 'ended', how: visit.ended }
 }
 

@@ -49,6 +49,8 @@ describe('every state', () => {
 function expectedPage({ id }: State): string {
   const same: Record<string, string> = {
     'signin.plain': 'signin',
+    'signin.stale': 'signin',
+    'passcode.stale': 'passcode',
     'home.password': 'home',
     'home.refusal': 'home',
     'home.none': 'home',

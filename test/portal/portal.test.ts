@@ -105,6 +105,18 @@ describe('signing in', () => {
     expect(login.calls.filter(call => call.startsWith('signIn'))).toEqual([])
   })
 
+  it.each(['/login', '/prove', '/prove/passcode', '/prove/cancel', '/enroll', '/notice/seen', '/logout'])(
+    'does nothing at %s with such a form, and says so on the page after it, whichever that is',
+    async path => {
+      const { alice, time, login } = await at({ level: 1 })
+      await alice.get('/')
+      time.now += 24 * 3_600_000 + 1
+      const answer = await alice.post(path, { username: 'alice', password: 'postern', way: 'push:DPHONE1' })
+      expect((await alice.get(String(answer.headers.location))).body).toContain('so nothing was sent')
+      expect(login.calls).toEqual(['report form.refused form-token'])
+    },
+  )
+
   it('works with a form that was left open overnight', async () => {
     const { alice, time } = await at()
     await alice.get('/')

@@ -356,6 +356,15 @@ export const states: readonly State[] = [
     message: () => ({ kind: 'passcode-malformed' }),
   },
   {
+    id: 'passcode.stale',
+    url: `/prove/passcode?${two}&m=1`,
+    status: 200,
+    title: 'Enter a passcode',
+    focus: '.notice',
+    scene: offered(choice([phone], [passcode])),
+    message: () => ({ kind: 'stale' }),
+  },
+  {
     id: 'wait.verified',
     url: `/prove/wait?${two}`,
     status: 200,

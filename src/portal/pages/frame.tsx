@@ -1,7 +1,7 @@
 import type { VNode } from 'preact'
 import { renderToString } from 'preact-render-to-string'
 import { Mark } from '../look/icons.tsx'
-import { Form, isWebUrl } from './parts.tsx'
+import { Form, isWebUrl, Notice } from './parts.tsx'
 import type { Shell, View } from './view.ts'
 
 export function assetUrl(shell: Pick<Shell, 'plainUrl'>, asset: { name: string }): string {
@@ -51,6 +51,11 @@ function Frame({ shell, view }: { shell: Shell; view: View }): VNode {
             )}
           </header>
           <main class="card" id="main">
+            {view.stale && (
+              <Notice kind="info">
+                <p>{words.text('common.stale')}</p>
+              </Notice>
+            )}
             {view.body}
             {!view.ownStatus && <p class="status quiet-status" role="status" />}
           </main>

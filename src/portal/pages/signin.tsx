@@ -24,7 +24,7 @@ type Of<Kind extends Message['kind']> = Extract<Message, { kind: Kind }>
 export type SigninNews =
   | Of<'wrong'>
   | Of<'empty'>
-  | { readonly kind: 'stale' | 'cookies' }
+  | { readonly kind: 'cookies' }
   | { readonly kind: 'ended'; readonly how: 'inactive' | 'expired' | 'revoked' }
 
 interface Fault {
@@ -68,7 +68,6 @@ function Summary({ shell, faults, news }: { shell: Shell; faults: readonly Fault
 
 function newsWords(shell: Shell, news: SigninNews | undefined): string | null {
   const { words, domain } = shell
-  if (news?.kind === 'stale') return words.text('signin.stale.body')
   if (news?.kind !== 'ended') return null
   const how = {
     inactive: () => words.text('signin.expired.inactive', { duration: words.duration(domain.inactivity) }),

@@ -39,6 +39,8 @@ export interface View {
   readonly error?: boolean
   readonly icon: Favicon
   readonly body: ComponentChildren
+  /** The form before it was too old, so that nothing was done: the frame says so, whatever the page is. */
+  readonly stale?: boolean
   /** Two columns of tiles. */
   readonly wide?: boolean
   /** The body holds the page's one status region itself. */
