@@ -1,12 +1,10 @@
 // A Postern of its own for lease.test.ts: sends a push for alice and follows it, until it is killed.
-import { readFileSync } from 'node:fs'
 import { pino } from 'pino'
 import { openDuo } from '../../src/duo/open-duo.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { duoConfig, facts, owner, unregulated } from './people.ts'
 
 const [file = '', port = '', caFile = '', ahead = '0'] = process.argv.slice(2)
-readFileSync(caFile)
 const log = pino({ level: 'silent' })
 const clock = () => Date.now() + Number(ahead)
 const storage = await openStorage({ encryption_key: 'x'.repeat(20), local: { path: file } }, { log })

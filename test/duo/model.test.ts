@@ -53,162 +53,105 @@ async function opened(house: House): Promise<Opened> {
 
 type Step = fc.AsyncCommand<Model, Real>
 
-class Start implements Step {
-  readonly session: SessionName
-  readonly at: number
-  constructor(session: SessionName, at: number) {
-    this.session = session
-    this.at = at
-  }
-  check = () => true
-  async run(model: Model, real: Real) {
+const step = (name: string, run: Step['run']): Step => ({ check: () => true, run, toString: () => name })
+
+const start = (session: SessionName, at: number) =>
+  step(`start(${session}, ${at})`, async (model, real) => {
     const before = real.house.simulator.pushes().length
-    const outcome = await duoOf(real, this.at).start(ownerOf(this.session), push('DPALICE1'), facts())
+    const outcome = await duoOf(real, at).start(ownerOf(session), push('DPALICE1'), facts())
     const added = real.house.simulator.pushes().slice(before)
     // The phone rings when, and only when, Postern says that a push was sent.
     expect(added.length).toBe(outcome.outcome === 'started' ? 1 : 0)
     // One push in flight for the person: what another session sent is over by then.
     if (outcome.outcome === 'started')
-      for (const [session, { phone, takeable }] of model.newest)
-        if (session !== this.session && takeable) expect(stateOnPhone(real, phone)).not.toBe('pending')
-    if (outcome.outcome === 'started') model.newest.set(this.session, { phone: added[0]?.id ?? null, takeable: true })
-    if (outcome.outcome === 'joined') expect(model.newest.get(this.session)).toMatchObject({ takeable: true })
+      for (const [other, { phone, takeable }] of model.newest)
+        if (other !== session && takeable) expect(stateOnPhone(real, phone)).not.toBe('pending')
+    if (outcome.outcome === 'started') model.newest.set(session, { phone: added[0]?.id ?? null, takeable: true })
+    if (outcome.outcome === 'joined') expect(model.newest.get(session)).toMatchObject({ takeable: true })
     if (outcome.outcome === 'busy') expect(outcome.until).toBeGreaterThan(real.house.now)
     if (outcome.outcome === 'paused') expect(outcome.until).toBeGreaterThan(real.house.now)
     expect(['started', 'joined', 'busy', 'paused', 'banned']).toContain(outcome.outcome)
-  }
-  toString = () => `start(${this.session}, ${this.at})`
-}
+  })
 
-class Answer implements Step {
-  readonly how: 'approve' | 'deny' | 'fraud'
-  constructor(how: 'approve' | 'deny' | 'fraud') {
-    this.how = how
-  }
-  check = () => true
-  async run(_: Model, real: Real) {
+const answer = (how: 'approve' | 'deny' | 'fraud') =>
+  step(how, async (_, real) => {
     const ringing = pending(real).at(-1)
     if (ringing === undefined) return
-    real.house.simulator.answer(ringing.id, this.how)
+    real.house.simulator.answer(ringing.id, how)
     await settled(real)
-  }
-  toString = () => this.how
-}
+  })
 
-class Cancel implements Step {
-  readonly session: SessionName
-  readonly at: number
-  constructor(session: SessionName, at: number) {
-    this.session = session
-    this.at = at
-  }
-  check = () => true
-  async run(model: Model, real: Real) {
-    await duoOf(real, this.at).cancel(this.session)
-    const newest = model.newest.get(this.session)
+const cancel = (session: SessionName, at: number) =>
+  step(`cancel(${session}, ${at})`, async (model, real) => {
+    await duoOf(real, at).cancel(session)
+    const newest = model.newest.get(session)
     if (newest !== undefined) newest.takeable = false
-  }
-  toString = () => `cancel(${this.session}, ${this.at})`
-}
+  })
 
-class Claim implements Step {
-  readonly session: SessionName
-  readonly at: number
-  constructor(session: SessionName, at: number) {
-    this.session = session
-    this.at = at
-  }
-  check = () => true
-  async run(model: Model, real: Real) {
-    const claims = await Promise.all([0, 1].map(index => duoOf(real, this.at + index).claim(this.session)))
-    const got = claims.filter(claim => claim !== null)
+const claim = (session: SessionName, at: number) =>
+  step(`claim(${session}, ${at})`, async (model, real) => {
+    const claims = await Promise.all([0, 1].map(index => duoOf(real, at + index).claim(session)))
+    const got = claims.filter(one => one !== null)
     expect(got.length).toBeLessThanOrEqual(1)
     if (got.length === 0) return
-    const newest = model.newest.get(this.session)
+    const newest = model.newest.get(session)
     // Only an approval on the phone, of this session's newest push, that was neither cancelled nor taken before.
     expect(newest).toMatchObject({ takeable: true })
     if (newest?.phone !== null) expect(stateOnPhone(real, newest?.phone ?? null)).toBe('approved')
     if (newest !== undefined) newest.takeable = false
     model.claims += 1
-  }
-  toString = () => `claim(${this.session}, ${this.at})`
-}
+  })
 
-class Passcode implements Step {
-  readonly session: SessionName
-  readonly code: string
-  constructor(session: SessionName, code: string) {
-    this.session = session
-    this.code = code
-  }
-  check = () => true
-  async run(model: Model, real: Real) {
-    const outcome = await duoOf(real, 0).passcode(ownerOf(this.session), this.code, facts())
+const passcode = (session: SessionName, code: string) =>
+  step(`passcode(${session}, ${code})`, async (model, real) => {
+    const outcome = await duoOf(real, 0).passcode(ownerOf(session), code, facts())
     if (outcome.outcome === 'accepted') {
-      expect(this.code).toBe('123456')
-      model.newest.set(this.session, { phone: null, takeable: true })
+      expect(code).toBe('123456')
+      model.newest.set(session, { phone: null, takeable: true })
     } else expect(['wrong', 'banned']).toContain(outcome.outcome)
-  }
-  toString = () => `passcode(${this.session}, ${this.code})`
-}
+  })
 
-class Pass implements Step {
-  readonly seconds: number
-  constructor(seconds: number) {
-    this.seconds = seconds
-  }
-  check = () => true
-  async run(_: Model, real: Real) {
-    real.house.now += this.seconds * 1_000
+const pass = (seconds: number) =>
+  step(`${seconds} s`, async (_, real) => {
+    real.house.now += seconds * 1_000
     real.house.simulator.clockMoved()
     await settled(real)
-  }
-  toString = () => `${this.seconds} s`
-}
+  })
 
-class Restart implements Step {
-  readonly at: number
-  readonly crash: boolean
-  constructor(at: number, crash: boolean) {
-    this.at = at
-    this.crash = crash
-  }
-  check = () => true
-  async run(_: Model, real: Real) {
-    const index = this.at % real.processes.length
+const restart = (at: number, crash: boolean) =>
+  step(`${crash ? 'crash' : 'restart'}(${at})`, async (_, real) => {
+    const index = at % real.processes.length
     const duo = duoOf(real, index)
-    await (this.crash ? duo.crash() : duo.close())
+    await (crash ? duo.crash() : duo.close())
     real.processes[index] = await opened(real.house)
-  }
-  toString = () => `${this.crash ? 'crash' : 'restart'}(${this.at})`
-}
+  })
 
 const session = fc.constantFrom<SessionName[]>('own', 'own', 'other')
 const at = fc.nat(1)
-const start = fc.tuple(session, at).map(([name, index]) => new Start(name, index))
-const claim = fc.tuple(session, at).map(([name, index]) => new Claim(name, index))
-const answer = fc
+const starts = fc.tuple(session, at).map(args => start(...args))
+const claims = fc.tuple(session, at).map(args => claim(...args))
+const answers = fc
   .constantFrom<('approve' | 'deny' | 'fraud')[]>('approve', 'approve', 'approve', 'approve', 'deny', 'fraud')
-  .map(how => new Answer(how))
+  .map(answer)
 const steps = [
-  ...[start, start, start, answer, answer, claim, claim, claim],
-  fc.tuple(session, at).map(([name, index]) => new Cancel(name, index)),
-  fc.tuple(session, fc.constantFrom('123456', '000000')).map(([name, code]) => new Passcode(name, code)),
-  fc.constantFrom(1, 5, 31, 70, 301).map(seconds => new Pass(seconds)),
-  fc.tuple(at, fc.boolean()).map(([index, crash]) => new Restart(index, crash)),
+  ...[starts, starts, starts, answers, answers, claims, claims, claims],
+  fc.tuple(session, at).map(args => cancel(...args)),
+  fc.tuple(session, fc.constantFrom('123456', '000000')).map(args => passcode(...args)),
+  fc.constantFrom(1, 5, 31, 70, 301).map(pass),
+  fc.tuple(at, fc.boolean()).map(args => restart(...args)),
 ]
 
 it(
   'whatever two sessions, a phone, a clock and two processes do: only an approval of the newest push is claimed, once, and nobody is left stuck',
   async () => {
-    let claims = 0
+    let claimed = 0
     await fc.assert(
       fc.asyncProperty(fc.commands(steps, { maxCommands: LONG ? 60 : 25, size: 'max' }), async commands => {
         const house = await openHouse()
         const real: Real = { house, processes: [await opened(house), await opened(house)] }
         const model: Model = { newest: new Map(), claims: 0 }
         await fc.asyncModelRun(() => ({ model, real }), commands)
-        claims += model.claims
+        claimed += model.claims
         // Two hours later all pauses, locks and bans are over.
         house.now += 7_200_000
         house.simulator.clockMoved()
@@ -230,7 +173,7 @@ it(
       { numRuns: LONG ? 200 : 12, endOnFailure: true, ...(LONG ? {} : { seed: 20261124 }) },
     )
     // The walk has been somewhere.
-    expect(claims).toBeGreaterThan(LONG ? 50 : 2)
+    expect(claimed).toBeGreaterThan(LONG ? 50 : 2)
   },
   LONG ? 1_800_000 : 120_000,
 )
