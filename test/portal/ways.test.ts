@@ -180,6 +180,24 @@ describe('a passcode', () => {
     expect(page).toMatch(/<a class="button primary" href="\/prove\/passcode"/)
   })
 
+  it('is not promised where the configuration takes none', async () => {
+    const start = { outcome: 'paused', until: NOW + 60_000, why: 'denied' } as const
+    for (const [factors, promised] of [
+      [['push', 'phone'], false],
+      [['push', 'sms'], true],
+    ] as const) {
+      const { alice, scene } = await at({ start }, { factors })
+      await alice.get('/prove')
+      const answer = await alice.post('/prove', { way: 'push:DPHONE1' })
+      const paused = (await alice.get(String(answer.headers.location))).body
+      scene.push = waitingPush(NOW, { state: 'denied' })
+      scene.pausedUntil = start.until
+      for (const page of [paused, (await alice.get('/prove/wait')).body])
+        expect(page.includes('href="/prove/passcode"')).toBe(promised)
+      expect(paused.includes('A passcode works right now')).toBe(promised)
+    }
+  })
+
   it('of a text message: says to which phone it went and with which digit it begins', async () => {
     const { alice } = await at({ offer: choice([pixel], every) })
     await alice.get('/prove')

@@ -200,14 +200,21 @@ const waitsFor = {
   budget: { id: 'wait.budget', h1: 'wait.paused.h1', body: 'wait.budget.body' },
 } as const
 
+/** Whether `duo_api.factors` has a way that needs no ringing. */
+const takesPasscodes = ({ config }: Shell): boolean =>
+  config.duo_api?.factors.some(factor => factor === 'passcode' || factor === 'sms') === true
+
 /** While nothing may ring: what works now comes first. */
 function PasscodeOrAgain({ shell }: { shell: Shell }): VNode {
+  const passcodes = takesPasscodes(shell)
   return (
     <>
-      <LinkButton kind="primary" href={shell.url('/prove/passcode')}>
-        {shell.words.text('choose.passcode')}
-      </LinkButton>
-      <LinkButton kind="second" href={shell.url('/prove')}>
+      {passcodes && (
+        <LinkButton kind="primary" href={shell.url('/prove/passcode')}>
+          {shell.words.text('choose.passcode')}
+        </LinkButton>
+      )}
+      <LinkButton kind={passcodes ? 'second' : 'primary'} href={shell.url('/prove')}>
         {shell.words.text('common.try-again')}
       </LinkButton>
     </>
@@ -250,7 +257,7 @@ export function busyPage(
             })}
           </p>
         )}
-        <p>{words.text('wait.busy.passcode')}</p>
+        {takesPasscodes(shell) && <p>{words.text('wait.busy.passcode')}</p>}
         <Actions>
           <PasscodeOrAgain shell={shell} />
           <SignOutButton shell={shell} />
