@@ -1,5 +1,5 @@
 // The subrequest of a logged-in visitor while others guess passwords at the gate, beside the same without guesses, in one run: see README.md.
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util'
 import { hash } from 'argon2'
 import { setUp } from '../../test/support/postern.ts'
 import { node } from '../../test/support/process.ts'
+import { type Timed, timed, wrkArguments } from './wrk.ts'
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '3' } },
@@ -62,30 +63,25 @@ try {
     })
   })
   const target = `http://127.0.0.1:${setup.port}/api/authz/auth-request`
-  const wrk = (args: string[], headers: Record<string, string>) => [
-    '-t1',
-    ...args,
-    ...Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]),
-    target,
-  ]
+  const wrk = (options: string[], headers: Record<string, string>) => wrkArguments(options, headers, target)
   const results = {
-    'nobody else': [] as Result[],
-    'as many without a password': [] as Result[],
-    guesses: [] as Result[],
+    'nobody else': [] as Timed[],
+    'as many without a password': [] as Timed[],
+    guesses: [] as Timed[],
   }
-  measure(wrk(['-c4', '-d1s', '--latency'], { ...asked, Cookie: cookie })) // warm
+  timed(generator, wrk(['-c4', '-d1s', '--latency'], { ...asked, Cookie: cookie })) // warm
   for (let round = 0; round < Number(values.rounds); round++) {
     const visitor = wrk(['-c4', `-d${values.seconds}s`, '--latency'], { ...asked, Cookie: cookie })
-    results['nobody else'].push(measure(visitor))
+    results['nobody else'].push(timed(generator, visitor))
     results['as many without a password'].push(await during(wrk(['-c64', '-d600s'], asked), visitor))
     results.guesses.push(await during(wrk(['-c64', '-d600s', '-s', guesses], asked), visitor))
-    await new Promise(resolve => setTimeout(resolve, 2000)) // what waits is hashed
+    await untilHashed(target)
   }
   console.log(
     `${values.rounds} rounds of ${values.seconds} s, interleaved. Visitors: 4 connections, each answer a 200. The others: 64.`,
   )
   for (const [name, rounds] of Object.entries(results)) {
-    const middle = (of: (result: Result) => number) => rounds.map(of).toSorted((a, b) => a - b)[rounds.length >> 1]
+    const middle = (of: (result: Timed) => number) => rounds.map(of).toSorted((a, b) => a - b)[rounds.length >> 1]
     console.log(
       `${name}: ${middle(r => r.perSecond)?.toFixed(0)} req/s, p50 ${middle(r => r.p50)} ms, p99 ${middle(r => r.p99)} ms`,
     )
@@ -96,32 +92,22 @@ try {
   rmSync(folder, { recursive: true, force: true })
 }
 
-interface Result {
-  readonly perSecond: number
-  readonly p50: number
-  readonly p99: number
+/** Those who wait for a hash are served in turn: who comes last is answered when the others have been. A full queue is 503. */
+async function untilHashed(target: string): Promise<void> {
+  for (let n = 0; ; n++) {
+    // Another name each time: one that failed too often is refused without a hash.
+    const guess = Buffer.from(`last-${Date.now()}-${n}:guess`).toString('base64')
+    const { status } = await fetch(target, { headers: { ...asked, Authorization: `Basic ${guess}` } })
+    if (status === 401) return
+    if (status !== 503) throw new Error(`A guess was answered with ${status}`)
+  }
 }
 
-async function during(floodArgs: string[], args: string[]): Promise<Result> {
+async function during(floodArgs: string[], args: string[]): Promise<Timed> {
   const flood = spawn(generator, floodArgs, { stdio: 'ignore' })
-  await new Promise(resolve => setTimeout(resolve, 1000))
-  const result = measure(args)
+  await new Promise(resolve => setTimeout(resolve, 1000)) // nothing tells when 64 connections have come to a steady state
+  const result = timed(generator, args)
   flood.kill()
   await new Promise(resolve => flood.once('exit', resolve))
   return result
-}
-
-function measure(args: string[]): Result {
-  const { stdout, stderr, status } = spawnSync(generator, args, { encoding: 'utf8' })
-  if (status !== 0) throw new Error(`wrk (apt-get install wrk) failed: ${stderr}`)
-  if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`The visitor was answered wrongly:\n${stdout}`)
-  const milliseconds = (percentile: string) => {
-    const [, value = '', unit = ''] = new RegExp(`${percentile}%\\s+([\\d.]+)(us|ms|s)`).exec(stdout) ?? []
-    return Number(value) * ({ us: 0.001, ms: 1, s: 1000 }[unit] ?? Number.NaN)
-  }
-  return {
-    perSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1]),
-    p50: milliseconds('50'),
-    p99: milliseconds('99'),
-  }
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { setUp } from '../../test/support/postern.ts'
 import { freePort, node } from '../../test/support/process.ts'
+import { type Timed, timed, wrkArguments } from './wrk.ts'
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '7' }, seconds: { type: 'string', default: '3' } },
@@ -31,12 +32,9 @@ interface Contender {
   readonly answers: { status: number; user: string | undefined }
 }
 
-interface Result {
+interface Result extends Omit<Timed, 'requests'> {
   /** Of the server's processes, in microseconds a request: what a core is worth, also while others use the machine. */
   readonly cpu: number
-  readonly perSecond: number
-  readonly p50: number
-  readonly p99: number
 }
 
 try {
@@ -137,32 +135,12 @@ async function check(contender: Contender): Promise<void> {
 }
 
 async function time(contender: Contender, seconds: number): Promise<Result> {
-  const headers = Object.entries(headersOf(contender)).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
+  const options = [`-c${CONNECTIONS}`, `-d${seconds}s`, '--latency']
   const target = `http://127.0.0.1:${contender.port}/api/authz/auth-request`
-  const [command, args] = pinned(1, 'wrk', [
-    '-t1',
-    `-c${CONNECTIONS}`,
-    `-d${seconds}s`,
-    '--latency',
-    ...headers,
-    target,
-  ])
+  const [command, args] = pinned(1, 'wrk', wrkArguments(options, headersOf(contender), target))
   const before = cpuTicks(contender.pid)
-  const { stdout, stderr, status } = spawnSync(command, args, { encoding: 'utf8' })
-  if (status !== 0) throw new Error(`wrk (apt-get install wrk) failed: ${stderr}`)
-  if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`${contender.name} answered wrongly:\n${stdout}`)
-  const milliseconds = (percentile: string) => {
-    const [, value = '', unit = ''] = new RegExp(`${percentile}%\\s+([\\d.]+)(us|ms|s)`).exec(stdout) ?? []
-    return Number(value) * ({ us: 0.001, ms: 1, s: 1000 }[unit] ?? Number.NaN)
-  }
-  const requests = Number(/(\d+) requests in/.exec(stdout)?.[1])
-  const cpu = ((cpuTicks(contender.pid) - before) * MICROSECONDS_A_TICK) / requests
-  return {
-    cpu,
-    perSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1]),
-    p50: milliseconds('50'),
-    p99: milliseconds('99'),
-  }
+  const { requests, ...result } = timed(command, args)
+  return { cpu: ((cpuTicks(contender.pid) - before) * MICROSECONDS_A_TICK) / requests, ...result }
 }
 
 /** What a process and its children have used, from /proc: user and system time. */
