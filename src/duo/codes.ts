@@ -68,9 +68,10 @@ export function openCodes(parts: Parts): Pick<Duo, 'passcode' | 'sms'> {
     const barred = banned(owner)
     if (barred !== null) return barred
     const { offer, name } = await asking.ask(owner, facts, undefined)
+    // A text brings passcodes too, and Duo tells no two kinds apart.
     const isOffered =
       offer.kind === 'choose'
-        ? offer.ways.some(({ kind }) => kind === 'passcode')
+        ? offer.ways.some(({ kind }) => kind === 'passcode' || kind === 'sms')
         : offer.kind === 'no-device' && offer.passcode
     if (!isOffered) return { outcome: 'offer', offer }
 

@@ -243,6 +243,14 @@ describe('a passcode', () => {
 })
 
 describe('text messages with passcodes', () => {
+  it('bring in where passcodes are no way of their own', async () => {
+    const house = await openHouse()
+    const duo = await house.open({ config: { factors: ['push', 'sms'] } })
+    expect(await duo.sms(erin, 'DPERIN1', facts())).toMatchObject({ outcome: 'sent' })
+    const [code = ''] = house.simulator.messages('DPERIN1')[0]?.passcodes ?? []
+    expect(await duo.passcode(erin, code, facts())).toMatchObject({ outcome: 'accepted' })
+  })
+
   it('are sent, say how the next one begins, and bring in once', async () => {
     const house = await openHouse()
     const duo = await house.open()
