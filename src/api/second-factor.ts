@@ -19,14 +19,20 @@ interface Parts {
 
 const HELD_AT_MOST = 25 * SECOND
 
+/** The ways that this API can wait for. */
+const methods = ['push', 'phone'] as const
+const isMethod = (method: string): method is (typeof methods)[number] => methods.some(known => known === method)
+
 const duoBody = z
   .strictObject({
     ...targetFields,
     passcode: z.string().max(64).optional(),
     // Beyond Authelia's: a way of one's own choice.
     device: z.string().min(1).max(64).optional(),
-    method: z.enum(['push', 'phone']).optional(),
+    method: z.enum(methods).optional(),
   })
+  // Half a choice would ring what the program did not name.
+  .refine(({ device, method }) => (device === undefined) === (method === undefined))
   .default({})
 const duoDeviceBody = z.strictObject({ device: z.string().min(1).max(64), method: z.string().min(1).max(32) })
 
@@ -174,10 +180,6 @@ function offered(offer: Offer | { kind: 'no-second-factor' }) {
       return undefined
   }
 }
-
-/** The ways that this API can wait for. */
-const methods = ['push', 'phone'] as const
-const isMethod = (method: string): method is (typeof methods)[number] => methods.some(known => known === method)
 
 /** The push that a program means which names no way: the only one, also of whom entered a passcode last. */
 function onlyPush(offer: Offer): RingingWay | undefined {

@@ -163,6 +163,14 @@ describe('a front end written for Authelia’s API', () => {
     expect(await levelOf(program)).toBe(2)
   })
 
+  it('is refused with half a choice, so that nothing rings that it did not name', async () => {
+    const program = await openProgram()
+    await program.ask('POST', '/api/firstfactor', login('bob'))
+    for (const half of [{ device: 'DPBOB000000000000001' }, { method: 'phone' }])
+      expect((await program.ask('POST', '/api/secondfactor/duo', half)).status).toBe(400)
+    expect(program.simulator.pushes()).toEqual([])
+  })
+
   it('is sent the push of the only device also when a passcode was used last', async () => {
     const program = await openProgram()
     await program.ask('POST', '/api/firstfactor', login('alice'))
