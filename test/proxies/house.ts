@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type OutgoingHttpHeaders } from 'node:http'
 import { connect, createServer as createTcpServer, type Server, type Socket } from 'node:net'
+import { beforeAll, beforeEach, describe, expect } from 'vitest'
 import { makeCertificate } from '../../src/simulator/certificate.ts'
 import { type Setup, setUp } from '../support/postern.ts'
-import { freePort, node, type Running, start } from '../support/process.ts'
+import { endsWithSuite, freePort, node, type Running, start } from '../support/process.ts'
 import { type ProxyKind, proxyKinds, startProxy } from '../support/proxies.ts'
 import { type Answer, askHttp2, dial, field, type Wire } from './wire.ts'
 
@@ -106,6 +107,42 @@ export async function openHouse(cleanup: Cleanup): Promise<House> {
       return found
     },
   }
+}
+
+/** What a test looks at, behind one kind of proxy. */
+interface Here {
+  house(): House
+  at(): Behind
+  /** What the application got; the request must have reached it once. */
+  app(): Received
+  /** User, groups, name and email, as the application reads them. */
+  who(): string[]
+  hostOf(name: string): string
+}
+
+/** The same tests behind every kind of proxy, in one house. Before each of them nothing was received. */
+export function behindEach(tests: (here: Here, kind: ProxyKind) => void): void {
+  let house: House
+  const endsWith = endsWithSuite()
+  beforeAll(async () => {
+    house = await openHouse(endsWith)
+  }, 30_000)
+  describe.each(proxyKinds)('behind %s', kind => {
+    let at: Behind
+    beforeEach(() => {
+      at = house.behind(kind)
+      at.forget()
+    })
+    const app = () => {
+      expect(at.received).toHaveLength(1)
+      const [received] = at.received
+      if (received === undefined) throw new Error('nothing was received')
+      return received
+    }
+    const who = () => ['USER', 'GROUPS', 'NAME', 'EMAIL'].map(part => folded(app(), `REMOTE_${part}`))
+    const hostOf = (name: string) => `${name}.postern.localhost:${house.port}`
+    tests({ house: () => house, at: () => at, app, who, hostOf }, kind)
+  })
 }
 
 /** The built server in a process of its own, with sessions for two people. */
@@ -244,4 +281,12 @@ export function folded({ rawHeaders }: Received, name: string): string {
   for (let i = 0; i < rawHeaders.length; i += 2)
     if (rawHeaders[i]?.toUpperCase().replace(/[^A-Z0-9]/g, '_') === name) values.push(rawHeaders[i + 1] ?? '')
   return values.filter(value => value !== '').join(',')
+}
+
+/** The target that a proxy asked about. */
+export function judgedTarget({ path, headers }: Question): string | undefined {
+  const value = (name: string) => headers.find(([known]) => known === name)?.[1]
+  const extAuthz = '/api/authz/ext-authz'
+  if (path.startsWith(extAuthz)) return path.slice(extAuthz.length)
+  return value('x-original-url')?.replace(/^[a-z]+:\/\/[^/?]*/, '') ?? value('x-forwarded-uri')
 }
