@@ -1,4 +1,4 @@
--- Postern for HAProxy 2.6 and newer: asks the gate about a request. How to use it: docs/haproxy.md
+-- Postern for HAProxy 2.6: asks the gate about a request. How to use it: docs/haproxy.md
 
 -- The one value of txn.postern that haproxy.cfg lets through. It is set in a single place, after everything else has gone well: an error
 -- in here, a timeout and an answer that nobody expects leave it unset, and haproxy.cfg answers 503.
