@@ -3,12 +3,13 @@ import { z } from 'zod'
 import type { Enrolments } from './enrolment.ts'
 import type { Passcodes } from './passcodes.ts'
 import { type Policy, type PolicyInput, policySchema } from './policy.ts'
+import { pushAnswers } from './push.ts'
 import { type Scenarios, scenarioSchema } from './scenarios.ts'
 import type { Transactions } from './transactions.ts'
 import { type Account, usersSchema } from './users.ts'
 
 const answerSchema = z.strictObject({
-  answer: z.enum(['approve', 'deny', 'fraud', 'pick-up']),
+  answer: z.enum(pushAnswers),
   /** Of a Verified Push. */
   verificationCode: z.string().max(20).optional(),
 })

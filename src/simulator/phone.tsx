@@ -16,6 +16,7 @@ import { PhonesPage } from './phone/phones-page.tsx'
 import { phoneScript } from './phone/script.ts'
 import { phoneStyle } from './phone/style.ts'
 import type { Policy, PolicyInput } from './policy.ts'
+import { pushAnswers } from './push.ts'
 import type { Scenarios } from './scenarios.ts'
 import type { Transactions } from './transactions.ts'
 import type { Account } from './users.ts'
@@ -25,7 +26,7 @@ const BODY_BYTES_AT_MOST = 256 * 1024
 const HOLD: Milliseconds = 25 * SECOND
 
 const answerForm = z.object({
-  answer: z.enum(['approve', 'deny', 'fraud', 'pick-up']),
+  answer: z.enum(pushAnswers),
   /** Of a Verified Push, as it was typed. */
   code: z
     .string()

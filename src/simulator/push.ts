@@ -15,7 +15,8 @@ export type PushState = 'pending' | 'approved' | 'denied' | 'fraud' | 'timed-out
  * What a person does with the phone. On a call `approve` presses the key (and picks up, when that was not done), `deny` hangs up, and
  * `fraud` presses the key for that.
  */
-export type PushAnswer = 'approve' | 'deny' | 'fraud' | 'pick-up'
+export const pushAnswers = ['approve', 'deny', 'fraud', 'pick-up'] as const
+export type PushAnswer = (typeof pushAnswers)[number]
 
 /** What a phone received: a push, or a call. */
 export interface Push {
