@@ -46,6 +46,8 @@ const noYes = {
   reached: [],
 }
 
+const whole = { 'Remote-User': 'admin', 'Remote-Groups': '', 'Remote-Name': '', 'Remote-Email': '', Cookie: '' }
+
 describe('row 26: the gate is frozen, and then gone', () => {
   let frozen: Map<ProxyKind, Outcome>
   let gone: Map<ProxyKind, Outcome>
@@ -111,6 +113,26 @@ describe.each([
 
   it.each(proxyKinds)('row 26: behind %s the application is never reached', kind => {
     expect(outcomes.get(kind)).toEqual(noYes)
+  })
+})
+
+// HAProxy goes on with a request whose Lua failed: haproxy.cfg has to stop it.
+describe.each([
+  ['lacks one of the four', { 'Remote-User': 'admin', 'Remote-Groups': '', 'Remote-Name': '', Cookie: '' }],
+  ['has one of them twice', { ...whole, 'Remote-User': ['admin', 'root'] }],
+  ['lacks the cookies', { ...whole, Cookie: [] }],
+])('a yes in the gate’s place %s', (_what, headers) => {
+  let outcome: Outcome
+  beforeAll(async () => {
+    const impostor = createServer((_request, response) => response.writeHead(200, headers).end())
+    const away = await inPlace(impostor)
+    outcome = await askSome('haproxy')
+    impostor.closeAllConnections()
+    await away()
+  }, 20_000)
+
+  it('behind haproxy the application is never reached', () => {
+    expect(outcome).toEqual(onlyFailures)
   })
 })
 
