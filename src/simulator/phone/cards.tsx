@@ -1,6 +1,6 @@
 import type { ComponentChildren } from 'preact'
 import type { Milliseconds } from '../../clock.ts'
-import type { Push } from '../push.ts'
+import type { Push, PushAnswer } from '../push.ts'
 import { Icon, shortened } from './page.tsx'
 
 const action = (push: Push) => `/phones/${push.device.id}/pushes/${push.id}`
@@ -124,7 +124,7 @@ function Answer({
   children,
 }: {
   push: Push
-  answer: 'approve' | 'deny' | 'fraud' | 'pick-up'
+  answer: PushAnswer
   look: string
   children: ComponentChildren
 }) {
