@@ -58,5 +58,7 @@ describe('the demo’s proxy where nginx is missing', () => {
     expect(seen.text).toMatch(/<dt>Remote-User<\/dt><dd>alice<\/dd>/)
     expect((await ask('closed', { cookie })).status).toBe(403)
     expect((await ask('elsewhere')).status).toBe(404)
+    for (const path of ['/api/authz/forward-auth', '/api/%61uthz/forward-auth', '/api/verify'])
+      expect(await ask('auth', { path, cookie }), path).toMatchObject({ status: 404, text: '' })
   })
 })

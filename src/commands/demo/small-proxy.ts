@@ -64,6 +64,9 @@ export async function smallProxy(hosts: Hosts, behind: Behind): Promise<FastifyI
       },
     })
   }
+  // What only a proxy asks.
+  for (const path of ['/api/authz/*', '/api/verify'])
+    server.all(path, { constraints: { host: hosts.portal } }, (_request, reply) => reply.code(404).send())
   for (const [host, upstream] of [
     [hosts.portal, behind.postern],
     [hosts.phone, behind.phone],
