@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { expect, it, onTestFinished } from 'vitest'
 import { configSchema } from '../../src/config/schema.ts'
 import { openDuo } from '../../src/duo/open-duo.ts'
@@ -187,6 +187,8 @@ it(
         await episode().catch((error: unknown) => {
           if (error instanceof Error && error.name === 'AssertionError') throw error
         })
+        // Where everybody is paused or has a push in flight, nothing above waits for I/O: without this, no answer would ever be heard.
+        await nextTurn()
       }
     }
     await Promise.all(Array.from({ length: AT_ONCE }, work))
@@ -206,24 +208,20 @@ it(
     // Later, all of it is over, and each of them can sign in.
     ahead += 3_600_000
     simulator.clockMoved()
+    // With its lease a push gives up the last that Duo may say of it: no denial of before is heard after that.
     await until(
-      () => database.prepare('select 1 from postern_pushes where ended_at is null').get() === undefined,
-      'no push is open',
+      () =>
+        database.prepare('select 1 from postern_pushes where ended_at is null or lease_until is not null').get() ===
+        undefined,
+      'no push is open, and none is followed',
       30_000,
     )
+    ahead += 2_001 // the longest pause
     simulator.setPolicy({ answer: 'allow' })
     const { duo } = any()
     for (const username of names) {
       const owner = { sessionKey: `${username} at last`, username, displayName: '', email: undefined }
-      const start = () => duo.start(owner, push(deviceOf(username)), facts())
-      let started = await start()
-      // A denial of before may be heard only now: its pause ends too.
-      for (let tries = 0; started.outcome === 'paused' && tries < 3; tries += 1) {
-        expect(started.until).toBeGreaterThan(clock() - 1_000)
-        ahead += Math.max(0, started.until - clock()) + 1
-        started = await start()
-      }
-      expect(started).toMatchObject({ outcome: 'started' })
+      expect(await duo.start(owner, push(deviceOf(username)), facts())).toMatchObject({ outcome: 'started' })
       await until(async () => (await duo.newest(owner.sessionKey))?.state !== 'waiting', 'it is over')
       expect(await duo.claim(owner.sessionKey), username).toMatchObject({ how: 'push' })
     }
