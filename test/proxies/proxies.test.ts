@@ -57,7 +57,7 @@ behindEach(({ house, at, app, who, hostOf }, kind) => {
 
   it('shows no application to a host that nobody configured, whatever the rules say of it', async () => {
     const answer = await at().ask('unheard-of', { cookie: house().cookies.bob })
-    expect(answer.body).not.toContain('remote-user')
+    expect(answer.body).not.toContain('the app')
     expect(at().received).toEqual([])
   })
 
