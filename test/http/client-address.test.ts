@@ -113,6 +113,7 @@ describe(clientOf, () => {
     expect(address('::ffff:127.0.0.1', '::ffff:203.0.113.9')).toBe('203.0.113.9')
     expect(plainAddress('::FFFF:cb00:7109')).toBe('203.0.113.9')
     expect(plainAddress('2001:DB8:0:0::1')).toBe('2001:db8::1')
+    expect(plainAddress('::10.0.0.9')).toBe('::a00:9')
     for (const entry of [
       '012.0.0.9',
       '0x0a000009',

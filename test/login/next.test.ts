@@ -105,6 +105,23 @@ describe(next, () => {
   })
 })
 
+it('sends nobody of another cookie domain round here: the gate there knows a portal of its own', () => {
+  const domains = [
+    ...config.session.cookies,
+    ...testConfig({
+      rest: {
+        session: {
+          secret: 'x'.repeat(32),
+          cookies: [{ domain: 'example.org', authelia_url: 'https://auth.example.org' }],
+        },
+      },
+    }).session.cookies,
+  ]
+  const { next: nextOfTwo } = openNext({ access: compileAccess(config), domains, clock: () => NOW })
+  const rd = 'https://two.example.org/'
+  expect(nextOfTwo(visit(0), { rd })).toEqual({ to: 'site', url: rd, host: 'two.example.org', forbidden: false })
+})
+
 describe(needs, () => {
   it('says what opening a host asks for, and nothing of one that is refused', () => {
     const old = visit(90 * MINUTE, ['push', 80 * MINUTE])

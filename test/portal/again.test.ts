@@ -64,6 +64,8 @@ describe('a second factor that is not enough for the site', () => {
     expect((await alice.get(`/prove?${carried}`)).body).toMatch(/less than 15\u00A0minutes old/)
     scene.next = factor
     expect((await alice.get(`/prove?${carried}`)).body).toContain('Duo did not ask for it last time')
+    scene.next = { ...aged, why: 'level' }
+    expect((await alice.get(`/prove?${carried}`)).body).toContain('needs more than your password')
   })
 
   it('is proved anew: the push is sent, waited for and claimed at level 2', async () => {

@@ -120,6 +120,7 @@ describe('a passcode', () => {
   it.each([
     [{ outcome: 'wrong', said: '', triesLeft: 2 }, 'didn’t work', '2 tries left'],
     [{ outcome: 'wrong', said: '', triesLeft: 0 }, 'didn’t work', 'That was the last try'],
+    [{ outcome: 'wrong', said: '', triesLeft: null }, 'didn’t work', ''],
     [{ outcome: 'malformed' }, 'not what a passcode looks like', ''],
   ] as const)(
     'that is refused as %j says so on the page after it, with the field empty',
@@ -135,6 +136,14 @@ describe('a passcode', () => {
       expect(page).not.toContain('987654')
     },
   )
+
+  it('that was wrong tells how many tries are left only when few are', async () => {
+    const wrong = { outcome: 'wrong', said: '', triesLeft: 3 } as const
+    const { alice } = await at({ offer: choice([pixel], [passcode]), passcode: wrong })
+    await alice.get('/prove/passcode')
+    const answer = await alice.post('/prove/passcode', { passcode: '987654' })
+    expect((await alice.get(String(answer.headers.location))).body).not.toContain('left before a pause')
+  })
 
   it('is asked for where nothing was typed, and nothing is counted', async () => {
     const { alice, login } = await at({ offer: choice([pixel], [passcode]) })
