@@ -1,22 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import type { Duo, RingingWay } from '../../src/duo/duo.ts'
+import type { RingingWay } from '../../src/duo/duo.ts'
 import type { AuditEvent } from '../../src/telemetry/audit.ts'
-import { type House, type Opened, openHouse } from './house.ts'
+import { ended, type House, type Opened, openHouse } from './house.ts'
 import { facts, owner } from './people.ts'
 import { fail, http, ok, scriptedDuo } from './scripted-duo.ts'
 
 const alice = owner('alice')
-const never = new AbortController().signal
 const kinds = (duo: Opened) => duo.events.map(({ event }) => event)
 
-async function over(duo: Duo) {
-  for (let seq = 0; ; ) {
-    const view = await duo.change(alice.sessionKey, seq, 5_000, never)
-    if (view === null) throw new Error('no push')
-    if (view.state !== 'sending' && view.state !== 'waiting') return view
-    seq = view.seq
-  }
-}
+const over = (duo: Opened, session = alice.sessionKey) => ended(duo, session)
 
 const device = { device: 'DP1', type: 'phone', name: 'Phone', capabilities: ['push', 'phone', 'sms', 'mobile_otp'] }
 const said = (result: string, status: string) => ({ result, status, status_msg: `Duo says ${status}` })

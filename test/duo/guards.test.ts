@@ -1,25 +1,16 @@
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { networkOf } from '../../src/duo/asked.ts'
-import type { Duo } from '../../src/duo/duo.ts'
 import { duoName, namesakes, normalised } from '../../src/duo/names.ts'
 import { freePort, until } from '../support/process.ts'
-import { type House, type Opened, openHouse } from './house.ts'
+import { ended, type House, type Opened, openHouse } from './house.ts'
 import { facts, owner, push } from './people.ts'
 import { fail, http, ok, scripted, scriptedDuo } from './scripted-duo.ts'
 
 const alice = owner('alice')
-const never = new AbortController().signal
 const kinds = (duo: Opened) => duo.events.map(({ event }) => event)
 
-async function over(duo: Duo, session = alice.sessionKey) {
-  for (let seq = 0; ; ) {
-    const view = await duo.change(session, seq, 5_000, never)
-    if (view === null) throw new Error('no push')
-    if (view.state !== 'sending' && view.state !== 'waiting') return view
-    seq = view.seq
-  }
-}
+const over = (duo: Opened, session = alice.sessionKey) => ended(duo, session)
 
 const answer = (house: House, how: 'approve' | 'deny' | 'fraud') =>
   house.simulator.answer(house.simulator.pushes().at(-1)?.id ?? '', how)

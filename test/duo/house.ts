@@ -123,6 +123,17 @@ export async function openHouse({ now = Date.UTC(2026, 10, 24, 13, 0, 0) } = {})
   return Object.assign(state, { simulator, file, caFile, open })
 }
 
+/** Waits by the face that the portal uses, until the newest push of this session is over. */
+export async function ended(duo: Duo, session: string) {
+  const never = new AbortController().signal
+  for (let seq = 0; ; ) {
+    const push = await duo.change(session, seq, 5_000, never)
+    if (push === null) throw new Error('no push')
+    if (push.state !== 'sending' && push.state !== 'waiting') return push
+    seq = push.seq
+  }
+}
+
 /** As users/ has them: three wrong passcodes within two minutes bring a ban of five. */
 function peopleOver(counters: DatabaseSync, clock: () => number, everybody: readonly Named[]): People {
   const limits = { modes: ['user' as const], max_retries: 3, find_time: 120_000, ban_time: 300_000 }

@@ -1,22 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { until } from '../support/process.ts'
-import { type House, type Opened, openHouse } from './house.ts'
+import { ended, type House, type Opened, openHouse } from './house.ts'
 import { facts, owner, push } from './people.ts'
 import { ok, scripted } from './scripted-duo.ts'
 
 const alice = owner('alice')
-const never = new AbortController().signal
 const kinds = (duo: Opened) => duo.events.map(({ event }) => event)
 
-/** Waits by the face that the portal uses, until the push is over. */
-async function ending(duo: Opened, session = alice.sessionKey) {
-  for (let seq = 0; ; ) {
-    const push = await duo.change(session, seq, 5_000, never)
-    if (push === null) throw new Error('no push')
-    if (push.state !== 'sending' && push.state !== 'waiting') return push
-    seq = push.seq
-  }
-}
+const ending = (duo: Opened, session = alice.sessionKey) => ended(duo, session)
 
 function answer(house: House, how: 'approve' | 'deny' | 'fraud', index = -1) {
   const push = house.simulator.pushes().at(index)
