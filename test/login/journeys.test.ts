@@ -137,6 +137,38 @@ describe('max_age of a rule', () => {
   })
 })
 
+describe('a push that waits', () => {
+  const pushed = async ({ alice, simulator }: Awaited<ReturnType<typeof open>>) => {
+    await alice.signIn()
+    await alice.get(`/prove?${alice.at('two')}`)
+    await alice.post(`/prove?${alice.at('two')}`, { way: `push:${PHONE}` })
+    return until(() => simulator.pushes().find(({ state }) => state === 'pending'), 'a push is there')
+  }
+
+  it('is cancelled when the same browser signs in anew', async () => {
+    const house = await open()
+    const push = await pushed(house)
+    await house.alice.signIn()
+    expect(house.postern.events('push.cancelled')).toHaveLength(1)
+    house.simulator.answer(push.id, 'approve')
+    expect((await house.alice.gate('two')).status).toBe(302)
+  })
+
+  it('and was denied is told at level 2, also when somebody with the password alone has pressed the notice away', async () => {
+    const house = await open()
+    const { alice, simulator, moveClock } = house
+    simulator.answer((await pushed(house)).id, 'deny')
+    await until(async () => (await alice.get('/api/transaction?after=0')).json().over, 'it is over')
+    await alice.get('/')
+    await alice.post('/notice/seen', {})
+    moveClock(MINUTE)
+    expect(await alice.confirm(simulator, 'two')).toMatch(/^\/go\?/)
+    expect((await alice.get('/')).body).toContain('Someone who knew your password')
+    await alice.post('/notice/seen', {})
+    expect((await alice.get('/')).body).not.toContain('Someone who knew your password')
+  })
+})
+
 describe('factors of a rule', () => {
   it('row 112: whom Duo lets pass is level 2 elsewhere, and told what is missing here, with an event of its own', async () => {
     const { alice, simulator, postern } = await open()
