@@ -20,11 +20,11 @@ interface Program {
   moveClock(milliseconds: number): void
 }
 
-async function openProgram(): Promise<Program> {
+async function openProgram(wishes: Pick<Parameters<typeof openPostern>[0] & {}, 'rules'> = {}): Promise<Program> {
   let ahead = 0
   const simulator = await startSimulator({ ...duoKeys, users: demoUsers, clock: () => Date.now() + ahead })
   onTestFinished(() => simulator.close())
-  const postern = await openPostern({ duo: simulator })
+  const postern = await openPostern({ duo: simulator, ...wishes })
   return {
     postern,
     simulator,
@@ -216,6 +216,16 @@ describe('a front end written for Authelia’s API', () => {
     })
     expect(program.postern.events('duo.bypass')).toHaveLength(1)
     expect(await levelOf(program)).toBe(2)
+  })
+
+  it('row 112: is not raised by a bypass for a site whose rule wants a factor', async () => {
+    const rules = [{ domain: 'two.postern.localhost', policy: 'two_factor', factors: 'duo' }]
+    const program = await openProgram({ rules })
+    program.simulator.setUsers([{ username: 'alice', status: 'bypass' }])
+    await program.ask('POST', '/api/firstfactor', login('alice'))
+    expect((await program.ask('POST', '/api/secondfactor/duo', { targetURL: target })).status).toBe(401)
+    expect(program.postern.events('level.refused')).toMatchObject([{ reason: 'duo-not-asked' }])
+    expect(await levelOf(program)).toBe(1)
   })
 
   it('row 118: ten parallel calls send one push; row 123: one of them claims it, once', async () => {
