@@ -168,6 +168,30 @@ export const problems = {
     title: 'The storage file was written by a newer Postern',
     mend: 'Run the newer version again, or restore the backup from before the upgrade.',
   },
+  'redis-down': {
+    title: 'Redis does not answer',
+    mend: 'Start it, or correct session.redis; docs/redis.md says what goes on meanwhile. Postern tries again by itself.',
+  },
+  'redis-denied': {
+    title: 'Redis refuses Postern',
+    mend: 'Correct session.redis.username and password, or give the user the permissions of docs/redis.md.',
+  },
+  'redis-full': {
+    title: 'Redis cannot store anything: it is full, or its disk is',
+    mend: 'Give it more memory (maxmemory) or disk, and look at what else uses it. Who is signed in stays in; nobody can sign in or out.',
+  },
+  'redis-read-only': {
+    title: 'This Redis is a replica, which cannot be written',
+    mend: 'Give the address of the primary in session.redis, or its Sentinels. While a new primary is being chosen this passes by itself.',
+  },
+  'redis-config': {
+    title: 'session.redis does not fit this Redis',
+    mend: 'Correct it: docs/redis.md has an example for each kind.',
+  },
+  'redis-evicts': {
+    title: 'Redis may throw sessions, bans and pushes away when its memory is full',
+    mend: 'Set maxmemory-policy to noeviction, or give Postern a Redis of its own.',
+  },
 } as const satisfies Record<string, Entry>
 
 /** A reason slug: stable, shown to a person, written to the log. */
