@@ -84,7 +84,8 @@ export function openAsking(parts: Parts): Asking {
 
   /** An outage of Duo's may let people pass, where the configuration says so, until a factor was asked for. */
   async function withFailmode(offer: Offer, answer: DuoAnswer<Preauth>, owner: Owner): Promise<Offer> {
-    if (offer.kind === 'unavailable' && config.failmode === 'safe' && !answer.ok && isOutage(answer.failure)) {
+    const isDown = !answer.ok && isOutage(answer.failure)
+    if (offer.kind === 'unavailable' && config.failmode === 'safe' && isDown) {
       if ((await asked.everIn(owner.sessionKey)) || !(await isUnguarded(owner.username))) return offer
       passingSince ??= clock()
       occasionally('failmode', () =>
@@ -95,7 +96,7 @@ export function openAsking(parts: Parts): Asking {
       )
       return { kind: 'failmode', trouble: offer }
     }
-    if (offer.kind !== 'unavailable') passingSince = null
+    if (!isDown) passingSince = null
     return offer
   }
 

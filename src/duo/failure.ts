@@ -5,7 +5,7 @@ import { plainText } from './text.ts'
 
 /**
  * Why Duo gave no answer to go by.
- * - `unavailable`: network, TLS, 5xx, HTML, nonsense, 429. Time may mend it.
+ * - `unavailable`: network, TLS, 5xx, HTML, nonsense, 429. Time may mend it; not all of it is an outage (`isOutage`).
  * - `misconfigured`: 401xx and 403xx, or a proxy's 407. An administrator has to mend it; never a reason to let anybody in.
  * - `request`: Duo refuses this user, device or transaction (400xx).
  */
@@ -76,7 +76,7 @@ export function transportFailure(error: unknown, proxy?: HttpProxy): DuoFailure 
     }
   }
   const words = certificateWords[code]
-  if (words !== undefined || /^(ERR_SSL_|ERR_TLS_|CERT_)/.test(code) || code === 'EPROTO')
+  if (words !== undefined || isOfTls(code))
     return unavailable('duo-tls', words === undefined ? `${code} ${message}` : `${words} (${code})`, false)
   const known = network[code] ?? {
     reason: code.startsWith('HPE_') ? ('duo-malformed' as const) : ('duo-unreachable' as const),
@@ -85,12 +85,18 @@ export function transportFailure(error: unknown, proxy?: HttpProxy): DuoFailure 
   return unavailable(known.reason, `${code} ${message}`, known.sent)
 }
 
+/** OpenSSL's words for a certificate have no prefix in common, and new ones come: what is neither the system's, undici's nor Node's is TLS's. */
+function isOfTls(code: string): boolean {
+  if (code === 'EPROTO' || /^ERR_(SSL|TLS)_/.test(code)) return true
+  return code !== '' && !/^(E[A-Z0-9]+$|EAI_|UND_ERR_|HPE_|ERR_)/.test(code)
+}
+
 /**
- * What Duo's own authentication proxy takes for an outage too: no answer, a server's error, or one that is none of Duo's. Not 429: whoever has
- * the keys of a user's patience could bring that about.
+ * No answer, a server's error, or one that is none of Duo's. Not 429: whoever has the keys of a user's patience could bring that about. And not
+ * TLS that fails: somebody answers there who is not Duo, and nothing of his may let people pass.
  */
 export function isOutage({ kind, reason }: DuoFailure): boolean {
-  return kind === 'unavailable' && reason !== 'duo-throttled'
+  return kind === 'unavailable' && reason !== 'duo-throttled' && reason !== 'duo-tls'
 }
 
 /** Whether Duo may have done what it was asked for, though nobody heard of it. */

@@ -340,6 +340,7 @@ describe('the connection', () => {
     ['another name', { names: ['duo.example.org'] }, 'for another name'],
     ['expired', { notAfterDate: new Date(Date.now() - 1000) }, 'has expired'],
     ['self-signed', { selfSigned: true }, 'self-signed'],
+    ['no server’s', { forClients: true }, 'INVALID_PURPOSE'],
   ])(
     'row 111: a certificate that is %s is refused and named, also with NODE_TLS_REJECT_UNAUTHORIZED=0',
     async (_, wrong, words) => {

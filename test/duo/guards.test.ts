@@ -1,3 +1,4 @@
+import { createServer } from 'node:net'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { networkOf } from '../../src/duo/asked.ts'
@@ -5,7 +6,7 @@ import { duoName, namesakes, normalised } from '../../src/duo/names.ts'
 import { freePort, until } from '../support/process.ts'
 import { ended, type House, type Opened, openHouse } from './house.ts'
 import { facts, owner, push } from './people.ts'
-import { fail, http, ok, scripted, scriptedDuo } from './scripted-duo.ts'
+import { certificate, fail, http, ok, scripted, scriptedDuo } from './scripted-duo.ts'
 
 const alice = owner('alice')
 const kinds = (duo: Opened) => duo.events.map(({ event }) => event)
@@ -205,6 +206,36 @@ describe('the failmode', () => {
     const wrong = await scriptedDuo((_asked, socket) => void socket.write(response))
     const duo = await (await openHouse()).open({ port: wrong.port, ca: wrong.certificate.ca, ...safe })
     expect(await duo.offer(alice, facts())).toMatchObject(expected)
+  })
+
+  it.each<[string, Parameters<typeof certificate>[0]]>([
+    ['of another authority', undefined],
+    ['for another name', { names: ['duo.example.org'] }],
+    ['that has expired', { notAfterDate: new Date(Date.now() - 1_000) }],
+    ['that is self-signed', { selfSigned: true }],
+    ['of a client', { forClients: true }],
+  ])('row 110: whoever answers in Duo’s place with a certificate %s opens nothing, however often', async (_, wrong) => {
+    const given = await certificate(wrong)
+    const impostor = await scriptedDuo((_asked, socket) => void socket.write(http(500, '')), given)
+    const ca = wrong === undefined ? (await certificate()).ca : given.ca
+    const duo = await (await openHouse()).open({ port: impostor.port, ca, ...safe })
+    // Beyond what opens the breaker: its own answer must not open the door either.
+    for (let tries = 0; tries < 7; tries += 1)
+      expect(await duo.offer(alice, facts())).toMatchObject({ kind: 'unavailable', reason: 'duo-tls' })
+    expect(duo.passingSince).toBeNull()
+    expect(impostor.asked).toEqual([])
+  })
+
+  it('row 110: it is over when somebody else answers in Duo’s place: the health page says so', async () => {
+    const house = await openHouse()
+    const port = await freePort()
+    const duo = await house.open({ port, ...safe })
+    expect(await duo.offer(alice, facts())).toMatchObject({ kind: 'failmode' })
+    const impostor = createServer(socket => void socket.end(http(200, ok({ result: 'allow' }))).on('error', () => {}))
+    onTestFinished(() => void impostor.close())
+    await new Promise<void>(resolve => impostor.listen(port, '127.0.0.1', resolve))
+    expect(await duo.offer(owner('bob'), facts())).toMatchObject({ kind: 'unavailable', reason: 'duo-tls' })
+    expect(duo.passingSince).toBeNull()
   })
 
   it('row 110: never after a factor was asked for: not after a push, nor after a wrong passcode', async () => {

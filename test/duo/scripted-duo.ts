@@ -30,7 +30,7 @@ let usual: Promise<Certificate> | undefined
 
 /** For loopback, by an authority of its own; the other ones are wrong in one way each. */
 export async function certificate(
-  wrong: { names?: string[]; notAfterDate?: Date; selfSigned?: boolean } = {},
+  wrong: { names?: string[]; notAfterDate?: Date; selfSigned?: boolean; forClients?: boolean } = {},
 ): Promise<Certificate> {
   const day = 86_400_000
   const kind = {
@@ -49,7 +49,10 @@ export async function certificate(
     ...kind,
     notAfterDate: wrong.notAfterDate ?? new Date(Date.now() + day),
     ...(wrong.selfSigned === true ? {} : { ca: { key: authority.private, cert: authority.cert } }),
-    extensions: [{ name: 'subjectAltName', altNames }],
+    extensions: [
+      { name: 'subjectAltName', altNames },
+      ...(wrong.forClients === true ? [{ name: 'extKeyUsage', clientAuth: true } as const] : []),
+    ],
   })
   return { ca: authority.cert, cert: leaf.cert, key: leaf.private }
 }
