@@ -65,13 +65,11 @@ export type PushEvent =
   | { readonly type: 'resumed' }
   | { readonly type: 'alarmed' }
 
-/** What the runner does once the new state is written, and only then. */
+/** What follows from an event. That Duo is asked on, and that a fraud report is told, follows from `upstream` alone: whoever holds the lease does it. */
 export type Command =
-  | { readonly do: 'poll' }
-  /** Tell those who act on a fraud report, then bring `alarmed`. */
-  | { readonly do: 'alarm' }
   /** For the person's guard; written in one transaction with the state. */
   | { readonly do: 'guard'; readonly note: GuardNote }
+  /** Told once the state is written, and only then. */
   | { readonly do: 'audit'; readonly event: PushAudit; readonly reason?: Reason }
 
 export type GuardNote = 'allowed' | 'denied' | 'fraud' | 'lost'
@@ -167,7 +165,7 @@ function onSent(push: Push, txid: string, now: Milliseconds): Step {
     misses: 0,
     trouble: null,
   }
-  const commands: Command[] = [{ do: 'audit', event: 'push.sent' }, { do: 'poll' }]
+  const commands: Command[] = [{ do: 'audit', event: 'push.sent' }]
   // Duo's minute began before its answer came, so Duo ends a push before this deadline does.
   return push.state === 'sending'
     ? step({ ...push, state: 'waiting', upstream, deadline: now + PUSH_LIFETIME }, commands)
@@ -183,8 +181,7 @@ function onAnswer(push: Push, answer: Extract<PushEvent, { type: 'answer' }>, no
         ? { ...push.upstream, misses: 0, trouble: null }
         : push.upstream
     const listening = said === push.said && heard === push.upstream ? push : { ...push, said, upstream: heard }
-    const { push: timed, commands } = onTime(listening, now)
-    return step(timed, timed.upstream.at === 'ringing' ? [...commands, { do: 'poll' }] : commands)
+    return onTime(listening, now)
   }
   if (answer.result === 'allow') {
     const over: Push = { ...push, upstream: { at: 'over' }, said, bypassed: answer.status === 'bypass' }
@@ -200,7 +197,6 @@ function onAnswer(push: Push, answer: Extract<PushEvent, { type: 'answer' }>, no
   const fraud = answer.status === 'fraud'
   const closed: Push = { ...push, upstream: { at: fraud ? 'reporting' : 'over' }, said }
   const effects: Command[] = [{ do: 'guard', note: fraud ? 'fraud' : 'denied' }]
-  if (fraud) effects.push({ do: 'alarm' })
   // The end of a push that is over already is not told again, but this is: the person pressed a button.
   if (!isWaiting(push)) effects.push({ do: 'audit', event: fraud ? 'push.fraud' : 'push.denied' })
   return end(closed, fraud ? 'fraud' : 'denied', now, effects)
@@ -214,11 +210,7 @@ function onNoAnswer(push: Push, event: Extract<PushEvent, { type: 'no-answer' }>
     const forgotten = event.miss === 'unknown-transaction' && now >= push.deadline
     return end({ ...push, upstream: { at: 'over' } }, forgotten ? 'timed-out' : 'failed', now, [], event.reason)
   }
-  const { push: timed, commands } = onTime(
-    { ...push, upstream: { ...push.upstream, misses, trouble: event.reason } },
-    now,
-  )
-  return step(timed, timed.upstream.at === 'ringing' ? [...commands, { do: 'poll' }] : commands)
+  return onTime({ ...push, upstream: { ...push.upstream, misses, trouble: event.reason } }, now)
 }
 
 function onTime(push: Push, now: Milliseconds): Step {
@@ -234,12 +226,9 @@ function onResumed(push: Push, now: Milliseconds): Step {
     case 'sending':
       // Whoever sent it died before Duo's answer was written: without a txid nothing ties the phone's answer to this push.
       return end({ ...push, upstream: over }, 'failed', now, [{ do: 'guard', note: 'lost' }])
-    case 'ringing': {
-      const { push: timed, commands } = onTime(push, now)
-      return step(timed, timed.upstream.at === 'ringing' ? [...commands, { do: 'poll' }] : commands)
-    }
+    case 'ringing':
+      return onTime(push, now)
     case 'reporting':
-      return { push, commands: [{ do: 'alarm' }] }
     case 'over':
       return unchanged(push)
   }
