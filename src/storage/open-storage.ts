@@ -7,7 +7,7 @@ import { Migrator } from 'kysely/migration'
 import type { Milliseconds } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import { whenFree } from './busy.ts'
-import { migrations } from './migrations.ts'
+import { sqliteMigrations } from './migrations.ts'
 import { sqliteDialect } from './sqlite-dialect.ts'
 import type { Storage } from './storage.ts'
 import { StorageProblem } from './storage-problem.ts'
@@ -107,7 +107,7 @@ export function refuseForeign(path: string): void {
     const newer = database
       .prepare(`SELECT name FROM ${MIGRATIONS_TABLE}`)
       .all()
-      .find(({ name }) => !Object.hasOwn(migrations, String(name)))
+      .find(({ name }) => !Object.hasOwn(sqliteMigrations, String(name)))
     if (newer) throw new StorageProblem('storage-newer', `${path} has been through ${newer.name}`)
   } catch (error) {
     throw asProblem(error, path)
@@ -119,7 +119,7 @@ export function refuseForeign(path: string): void {
 async function migrate(records: Kysely<Tables>, path: string): Promise<void> {
   const migrator = new Migrator({
     db: records,
-    provider: { getMigrations: async () => migrations },
+    provider: { getMigrations: async () => sqliteMigrations },
     migrationTableName: MIGRATIONS_TABLE,
     migrationLockTableName: 'postern_migration_lock',
   })

@@ -1,0 +1,46 @@
+import { ErrorReply } from '@redis/client'
+import { RedisDown, type RedisReason } from './redis.ts'
+
+/** First words of Redis' error replies, and what they mean for whoever asked. Others are Postern's own mistakes. */
+const meanings: Readonly<Record<string, RedisReason>> = {
+  NOAUTH: 'redis-denied',
+  WRONGPASS: 'redis-denied',
+  NOPERM: 'redis-denied',
+  OOM: 'redis-full',
+  MISCONF: 'redis-full',
+  NOREPLICAS: 'redis-full',
+  READONLY: 'redis-read-only',
+  LOADING: 'redis-down',
+  MASTERDOWN: 'redis-down',
+  CLUSTERDOWN: 'redis-down',
+  TRYAGAIN: 'redis-down',
+  BUSY: 'redis-down',
+}
+
+/** The first word of an error reply: `READONLY`; undefined where Redis did not say anything. */
+export function replyCode(error: unknown): string | undefined {
+  return error instanceof ErrorReply ? /^[A-Z]+/.exec(error.message)?.[0] : undefined
+}
+
+/** What a failed command means: `RedisDown`, or the reply itself where Redis says that the command is wrong. */
+export function asFault(error: unknown): unknown {
+  if (error instanceof RedisDown) return error
+  const code = replyCode(error)
+  const detail = error instanceof Error ? messageOf(error) : String(error)
+  if (code === undefined) return new RedisDown('redis-down', detail, error)
+  const reason = Object.hasOwn(meanings, code) ? meanings[code] : undefined
+  return reason === undefined ? error : new RedisDown(reason, detail, error)
+}
+
+/** The same where nothing but Redis can be at fault: while connecting. */
+export function connectFault(error: unknown): RedisDown {
+  const fault = asFault(error)
+  if (fault instanceof RedisDown) return fault
+  return new RedisDown('redis-down', fault instanceof Error ? fault.message : String(fault), error)
+}
+
+/** Where a name has several addresses, Node packs one error for each and no words. */
+function messageOf(error: Error): string {
+  if (error.message !== '') return error.message
+  return error instanceof AggregateError ? error.errors.map(one => String(one?.message ?? one)).join('; ') : error.name
+}
