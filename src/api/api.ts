@@ -4,7 +4,7 @@ import type { Config } from '../config/schema.ts'
 import { jsonHeaders } from '../http/json-headers.ts'
 import { isSameOrigin } from '../http/same-origin.ts'
 import type { Login, Visit } from '../login/login.ts'
-import { StoreDown } from '../session/session.ts'
+import { Unavailable } from '../problems/unavailable.ts'
 import { newReference } from '../telemetry/reference.ts'
 import { isPlausibleName, PASSWORD_BYTES_AT_MOST } from '../users/names.ts'
 import { ko, OPERATION_FAILED, ok, RETRY_LATER, setCookie, targetFields, WRONG_CREDENTIALS } from './answers.ts'
@@ -54,7 +54,7 @@ export async function api(
   })
   app.setNotFoundHandler((_request, reply) => ko(reply, 404, 'Not Found'))
   app.setErrorHandler((error: FastifyError, _request, reply) => {
-    if (error instanceof StoreDown) return ko(reply.header('retry-after', '5'), 503, OPERATION_FAILED)
+    if (error instanceof Unavailable) return ko(reply.header('retry-after', '5'), 503, OPERATION_FAILED)
     const status = error instanceof BadRequest || error instanceof z.ZodError ? 400 : (error.statusCode ?? 500)
     if (status >= 400 && status < 500) return ko(reply, status, publicText[status] ?? 'Bad Request')
     const ref = newReference()

@@ -40,8 +40,8 @@ export function openCodes(parts: Parts): Pick<Duo, 'passcode' | 'sms'> {
 
   const isLockedOut = ({ status }: AuthResult) => status === 'locked_out'
 
-  function banned({ username }: Owner): Held | null {
-    const until = people.bannedUntil(username)
+  async function banned({ username }: Owner): Promise<Held | null> {
+    const until = await people.bannedUntil(username)
     return until === null ? null : { outcome: 'banned', until }
   }
 
@@ -65,7 +65,7 @@ export function openCodes(parts: Parts): Pick<Duo, 'passcode' | 'sms'> {
   async function passcode(owner: Owner, typed: string, facts: RequestFacts): Promise<PasscodeOutcome> {
     const code = passcodeFrom(typed)
     if (code === undefined) return { outcome: 'malformed' }
-    const barred = banned(owner)
+    const barred = await banned(owner)
     if (barred !== null) return barred
     const { offer, name } = await asking.ask(owner, facts, undefined)
     // A text brings passcodes too, and Duo tells no two kinds apart.
@@ -116,7 +116,7 @@ export function openCodes(parts: Parts): Pick<Duo, 'passcode' | 'sms'> {
     passcode,
 
     async sms(owner, device, facts) {
-      const barred = banned(owner)
+      const barred = await banned(owner)
       if (barred !== null) return barred
       const { offer, name } = await asking.ask(owner, facts, undefined)
       if (offer.kind !== 'choose') return { outcome: 'offer', offer }

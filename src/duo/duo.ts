@@ -181,9 +181,14 @@ export interface Duo {
   /**
    * Asks preauth, then sends one push or makes one call and returns; the process follows it under a lease. A session whose push still
    * waits joins it.
-   * @param way undefined: the preferred one, where it rings
+   * @param way undefined: the preferred one, where it rings; `only-push`: if that does not ring, the push that is the only one
    */
-  start(owner: Owner, way: RingingWay | undefined, facts: RequestFacts, remembered?: string): Promise<StartOutcome>
+  start(
+    owner: Owner,
+    way: RingingWay | 'only-push' | undefined,
+    facts: RequestFacts,
+    remembered?: string,
+  ): Promise<StartOutcome>
   /** Tries a passcode. Counted for the person, over all sessions, before Duo is asked; Duo counts by itself too. */
   passcode(owner: Owner, passcode: string, facts: RequestFacts): Promise<PasscodeOutcome>
   /** Lets Duo send new passcodes by SMS; they are entered by `passcode`. */
@@ -227,7 +232,7 @@ export interface People {
   /** All who may sign in, the same list until that changes: two of them whom Duo would take for one are refused. */
   everybody(): readonly { readonly username: string; readonly email: string | undefined }[]
   /** Until when this person may not prove anything; null: they may. */
-  bannedUntil(username: string): Milliseconds | null
+  bannedUntil(username: string): Milliseconds | null | Promise<Milliseconds | null>
   /** Counts a try at a passcode, before it is made. Rejects when the counters do not answer: nothing may be tried then. */
   tryPasscode(username: string): Promise<PasscodeTry | { readonly bannedUntil: Milliseconds }>
 }

@@ -10,7 +10,7 @@ import { openAsked } from './asked.ts'
 import { openAsking } from './asking.ts'
 import { openCodes } from './codes.ts'
 import { checkDuo, connectDuo } from './connect.ts'
-import type { Duo, Offer, Owner, People, RequestFacts, SmsOutcome, StartOutcome, Way } from './duo.ts'
+import type { Duo, Offer, Owner, People, RequestFacts, RingingWay, SmsOutcome, StartOutcome, Way } from './duo.ts'
 import { pausedUntil, readGuard } from './guard.ts'
 import { keptWays } from './kept-ways.ts'
 import { isSameWay, troubleFrom } from './offer.ts'
@@ -142,15 +142,16 @@ export async function openDuo(parts: Parts): Promise<Duo> {
     },
 
     async start(owner, way, facts, remembered) {
-      const banned = people.bannedUntil(owner.username)
+      const banned = await people.bannedUntil(owner.username)
       if (banned !== null) return { outcome: 'banned', until: banned }
-      const outcome = await pushes.start(owner, way, facts, async () => {
+      const named = way === 'only-push' ? undefined : way
+      const outcome = await pushes.start(owner, named, facts, async () => {
         const { offer, name, verified } = await asking.ask(owner, facts, remembered)
         if (offer.kind !== 'choose') return offer
-        const wanted = way ?? offer.preferred
         // A device that is gone is told first: another must not ring in its place unasked.
-        if (wanted === null || (way === undefined && offer.forgotten !== null)) return offer
-        if (wanted.kind !== 'push' && wanted.kind !== 'phone') return offer
+        const preferred = offer.forgotten === null && isRinging(offer.preferred) ? offer.preferred : undefined
+        const wanted = named ?? preferred ?? (way === 'only-push' ? onlyPush(offer) : undefined)
+        if (wanted === undefined) return offer
         const device = offer.devices.find(({ id }) => id === wanted.device)
         if (device === undefined || !offer.ways.some(one => isSameWay(one, wanted))) return 'unknown-device'
         await kept.keep(owner.username, wanted, device.name)
@@ -202,6 +203,15 @@ export async function openDuo(parts: Parts): Promise<Duo> {
       await checking
     },
   }
+}
+
+function isRinging(way: Way | null): way is RingingWay {
+  return way?.kind === 'push' || way?.kind === 'phone'
+}
+
+function onlyPush({ ways }: Extract<Offer, { kind: 'choose' }>): RingingWay | undefined {
+  const [first, second] = ways.filter(isRinging).filter(({ kind }) => kind === 'push')
+  return second === undefined ? first : undefined
 }
 
 function nameOf(way: Way, { devices }: Extract<Offer, { kind: 'choose' }>): string {

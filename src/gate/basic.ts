@@ -66,34 +66,56 @@ export function basicChecks(users: Pick<Users, 'find' | 'isBanned' | 'checkPassw
     }
   }
 
-  function remembered(id: string, lifespan: Milliseconds): BasicAnswer | undefined {
+  /** Looks at the password: together with whoever brings the same one now. */
+  function look(
+    credentials: Credentials,
+    from: string | undefined,
+    lifespan: Milliseconds,
+    id: string,
+  ): BasicAnswer | Promise<BasicAnswer> {
+    const same = underWay.get(id)
+    if (same !== undefined) return same
+    if ((perAddress.get(from ?? '') ?? 0) >= AT_ONCE_FROM_ONE_ADDRESS)
+      return { outcome: 'busy', retryAfterSeconds: BUSY_RETRY_SECONDS }
+    const asked = ask(credentials, from, lifespan, id)
+    underWay.set(id, asked)
+    return asked
+  }
+
+  function lately(id: string, lifespan: Milliseconds): Believed | undefined {
     const known = lifespan > 0 ? believed.get(id) : undefined
     if (known === undefined) return undefined
     const age = clock() - known.passwordAt
-    if (age < 0 || age >= lifespan) return undefined
-    const person = users.find(known.username)
-    if (person?.credential !== known.credential || isBanned(known.username)) return undefined
-    return { outcome: 'accepted', person, passwordAt: known.passwordAt, fresh: false }
+    return age >= 0 && age < lifespan ? known : undefined
   }
 
-  function isBanned(username: string): boolean {
+  /** Undefined: the password has to be looked at, which also tells and logs it where directory or counters do not answer. */
+  function stillGood(known: Believed): BasicAnswer | undefined | Promise<BasicAnswer | undefined> {
+    const { username, credential, passwordAt } = known
+    const judge = (person: Person | undefined, isBanned: boolean): BasicAnswer | undefined =>
+      person?.credential === credential && !isBanned
+        ? { outcome: 'accepted', person, passwordAt, fresh: false }
+        : undefined
     try {
-      return users.isBanned(username)
+      const person = users.find(username)
+      const isBanned = users.isBanned(username)
+      if (!(person instanceof Promise || isBanned instanceof Promise)) return judge(person, isBanned)
+      return Promise.all([person, isBanned]).then(
+        both => judge(...both),
+        () => undefined,
+      )
     } catch {
-      return true // the counters do not answer: the check of the password, which needs them too, tells and logs it
+      return undefined
     }
   }
 
   return {
     check(credentials, from, lifespan) {
       const id = idOf(key, credentials)
-      const known = remembered(id, lifespan) ?? underWay.get(id)
-      if (known !== undefined) return known
-      if ((perAddress.get(from ?? '') ?? 0) >= AT_ONCE_FROM_ONE_ADDRESS)
-        return { outcome: 'busy', retryAfterSeconds: BUSY_RETRY_SECONDS }
-      const asked = ask(credentials, from, lifespan, id)
-      underWay.set(id, asked)
-      return asked
+      const known = lately(id, lifespan)
+      const good = known && stillGood(known)
+      if (good instanceof Promise) return good.then(answer => answer ?? look(credentials, from, lifespan, id))
+      return good ?? look(credentials, from, lifespan, id)
     },
   }
 }

@@ -14,7 +14,7 @@ import { type Deny, denials } from '../telemetry/denials.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { occasional } from '../telemetry/occasional.ts'
 import { newReference } from '../telemetry/reference.ts'
-import type { Person, Users } from '../users/users.ts'
+import { DirectoryDown, type Person, type Users } from '../users/users.ts'
 import { answersOf, type Question } from './answers.ts'
 import type { Assertions } from './assertion.ts'
 import { type BasicAnswer, basicChecks } from './basic.ts'
@@ -160,12 +160,24 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
     if (strategy === undefined) return answer(question, undefined, trouble)
     if (strategy === 'cookie') {
       const next = (found: Found | StoreDown) => {
-        if (found instanceof StoreDown) return lookFor(question, index + 1, { kind: 'store-down', error: found })
-        const who = found.state === 'live' ? personOf(found.session, domain) : undefined
-        if (who === undefined) return lookFor(question, index + 1, trouble)
-        sessions.touch(who.session)
-        return answer(question, { person: who.person, proof: who.session, by: null }, trouble)
+        if (found instanceof StoreDown) return down('store-down', found)
+        if (found.state !== 'live') return lookFor(question, index + 1, trouble)
+        const { session } = found
+        const go = (person: Person | undefined | DirectoryDown) => {
+          if (person instanceof DirectoryDown) return down('directory-down', person)
+          if (!isStill(person, session, domain)) return lookFor(question, index + 1, trouble)
+          sessions.touch(session)
+          return answer(question, { person, proof: session, by: null }, trouble)
+        }
+        let person: ReturnType<Users['find']>
+        try {
+          person = users.find(session.username)
+        } catch (error) {
+          return go(directoryDown(error))
+        }
+        return person instanceof Promise ? person.catch(directoryDown).then(go) : go(person)
       }
+      const down = (kind: Down['kind'], error: Error) => lookFor(question, index + 1, { kind, error })
       let found: Found | Promise<Found>
       try {
         found = sessions.find(rawHeaders, domain)
@@ -195,30 +207,29 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
     if (decision.unclear) return say.refuse(question, { reason: 'gate-url', detail: decision.why, host: object.host })
     const said = verdict(decision, who?.proof ?? null, clock())
     if (said === 'allowed') return say.allow(question, who?.person, decision)
-    if (trouble?.kind === 'store-down') {
-      occasionally('store-down', (ref, count) =>
-        log.error({ err: trouble.error, reason: 'store-down', ref, count }, problems['store-down'].title),
-      )
-      return say.unavailable(question, undefined)
-    }
-    if (trouble !== undefined) {
+    if (trouble?.kind === 'basic') {
       const { checked, by } = trouble
       if (checked.outcome === 'busy') return say.unavailable(question, checked.retryAfterSeconds)
       if (checked.outcome === 'unavailable') return say.unavailable(question, undefined)
       return say.challenge(question, by)
+    }
+    if (trouble !== undefined) {
+      const { kind, error } = trouble
+      occasionally(kind, (ref, count) => log.error({ err: error, reason: kind, ref, count }, problems[kind].title))
+      return say.unavailable(question, undefined)
     }
     if (said === 'forbidden') return say.forbid(question, who?.person, decision)
     const by = who === undefined ? challengerOf(endpoint, request.query) : who.by
     return by === null ? say.logIn(question) : say.challenge(question, by)
   }
 
-  function personOf(session: Session, domain: CookieDomain): { session: Session; person: Person } | undefined {
-    const person = users.find(session.username)
-    if (person?.credential === session.credential) return { session, person }
+  /** Whether a session's person is there, with the password that it was begun with. */
+  function isStill(person: Person | undefined, session: Session, domain: CookieDomain): person is Person {
+    if (person?.credential === session.credential) return true
     occasionally(`gone ${session.username}`, (ref, count) =>
       audit('session.person-gone', { ref, username: session.username, host: domain.domain, count }),
     )
-    return undefined
+    return false
   }
 
   /** A guess that cost a hash is told each time, for whoever counts them; what is cheap to cause, once in a while. */
@@ -279,9 +290,15 @@ interface Who {
   readonly by: HeaderStrategy | null
 }
 
+/** Nobody can be known by a cookie now. */
+interface Down {
+  readonly kind: 'store-down' | 'directory-down'
+  readonly error: Error
+}
+
 /** Why nobody was found although somebody may be there. */
 type Trouble =
-  | { readonly kind: 'store-down'; readonly error: StoreDown }
+  | Down
   | {
       readonly kind: 'basic'
       readonly by: HeaderStrategy
@@ -295,5 +312,10 @@ function challengerOf({ strategies, challengedBy }: Endpoint, query: unknown): H
 
 function storeDown(error: unknown): StoreDown {
   if (error instanceof StoreDown) return error
+  throw error
+}
+
+function directoryDown(error: unknown): DirectoryDown {
+  if (error instanceof DirectoryDown) return error
   throw error
 }

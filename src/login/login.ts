@@ -81,7 +81,7 @@ export type Claim =
 type NoSecondFactor = { readonly outcome: 'no-second-factor' }
 
 export interface Login {
-  /** Undefined: the request's Host is no portal of the configuration. @throws {StoreDown} */
+  /** Undefined: the request's Host is no portal of the configuration. @throws {Unavailable} */
   visit(request: FastifyRequest): Promise<Visit | undefined>
   /** Checks the password and starts a session in place of the visit's. Every outcome is audited here. */
   signIn(visit: Visit, entered: { username: string; password: string; remember: boolean }): Promise<SignIn>
@@ -95,8 +95,8 @@ export interface Login {
   offer(visit: Visit, wanted: Wanted): Promise<Offer | { kind: 'no-second-factor' }>
   /** Duo lets the person pass, or cannot be asked and the failmode is safe: raises without a factor, audited as such. */
   raiseByPolicy(visit: Visit, offer: Extract<Offer, { kind: 'allow' | 'failmode' }>): Promise<Claim>
-  /** Sends a push or makes a call. @param way undefined: the one used last, where it rings */
-  ring(visit: Visit, way: RingingWay | undefined, wanted: Wanted): Promise<StartOutcome | NoSecondFactor>
+  /** Sends a push or makes a call. @param way undefined: the one used last, where it rings; `only-push`: or else the push that is the only one */
+  ring(visit: Visit, way: RingingWay | 'only-push' | undefined, wanted: Wanted): Promise<StartOutcome | NoSecondFactor>
   /** Tries a passcode; `claim` takes one that was accepted. */
   passcode(visit: Visit, passcode: string, wanted: Wanted): Promise<PasscodeOutcome | NoSecondFactor>
   /** Lets Duo send passcodes to a phone. */
@@ -112,7 +112,7 @@ export interface Login {
   /** Until when this person cannot send a push; null: now. */
   pushPausedUntil(visit: Visit): Promise<Milliseconds | null>
   /** Until when this person can prove nothing, after too many wrong passwords or passcodes; null: may. */
-  bannedUntil(visit: Visit): Milliseconds | null
+  bannedUntil(visit: Visit): Promise<Milliseconds | null>
   /** What the person must know: the phone said no to somebody with the password. Only at level 2: at level 1 that somebody could be here. */
   refusal(visit: Visit): Promise<Refusal | null>
   refusalSeen(visit: Visit): Promise<void>

@@ -70,7 +70,7 @@ export function openLogin({
       record === undefined ? await sessions.find(rawHeaders, domain) : { state: 'live' as const, session: record }
     const nobody = { domain, who: null, level: 0, ...client } as const
     if (found.state === 'anonymous') return { ...nobody, ended: found.ended }
-    const person = users.find(found.session.username)
+    const person = await users.find(found.session.username)
     // Gone, disabled, or with another password since: what was begun before is over.
     if (person?.credential !== found.session.credential) return { ...nobody, ended: 'revoked' }
     return { domain, who: { session: found.session, person }, level: found.session.level, ended: null, ...client }
@@ -98,7 +98,8 @@ export function openLogin({
   async function mayBeRaised({ who, ip }: Visit): Promise<boolean> {
     if (who === null) return false
     const { username, credential } = who.session
-    if (users.find(username)?.credential === credential && !users.isBanned(username)) return true
+    const person = await users.find(username)
+    if (person?.credential === credential && !(await users.isBanned(username))) return true
     await duo?.cancel(who.session.key)
     audit('level.refused', { username, reason: 'person-changed', ...(ip === undefined ? {} : { ip }) })
     return false
@@ -241,7 +242,7 @@ export function openLogin({
       return duo === null || who === null ? null : duo.pausedUntil(who.person.username)
     },
 
-    bannedUntil: ({ who }) => (who === null ? null : users.bannedUntil(who.person.username)),
+    bannedUntil: async ({ who }) => (who === null ? null : users.bannedUntil(who.person.username)),
 
     async refusal({ who, level }) {
       return duo === null || who === null || level < 2 ? null : duo.refusal(who.person.username)

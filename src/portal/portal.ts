@@ -4,7 +4,8 @@ import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, Fa
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import type { Login } from '../login/login.ts'
-import { StoreDown } from '../session/session.ts'
+import { problems } from '../problems/problems.ts'
+import { Unavailable } from '../problems/unavailable.ts'
 import { newReference } from '../telemetry/reference.ts'
 import { type Asset, buildAssets } from './assets.ts'
 import { type Context, contextOf, hasToken, isFromPortal, type Portal, send } from './context.ts'
@@ -169,9 +170,10 @@ async function answerError(
     const shell = strangerShell(parts)
     const show = (view: View) => send(reply, shell, view)
     if (error instanceof BadParameters) return show(plainPage(shell, 'bad'))
-    if (error instanceof StoreDown) {
+    if (error instanceof Unavailable) {
       const reference = newReference()
-      log.error({ ref: reference, err: error }, 'the portal cannot answer: the session store is down')
+      const { reason } = error
+      log.error({ ref: reference, reason, err: error }, `the portal cannot answer. ${problems[reason].title}`)
       return show(errorPage(shell, 'down', reference))
     }
     const status = clientErrors[error.code]

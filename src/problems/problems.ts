@@ -144,6 +144,10 @@ export const problems = {
     title: 'The session store does not answer',
     mend: 'Look at the log line before this one; check storage.local.path and the disk.',
   },
+  'directory-down': {
+    title: 'The directory does not answer',
+    mend: 'Look at the log line before this one; check authentication_backend.ldap.address, and that the directory runs.',
+  },
   'storage-folder': {
     title: 'The folder of the storage file is missing',
     mend: 'Create it, writable for the user that Postern runs as, or correct storage.local.path.',

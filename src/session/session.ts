@@ -1,6 +1,7 @@
 import type { CookieSerializeOptions } from '@fastify/cookie'
 import type { Milliseconds } from '../clock.ts'
 import type { CookieDomain } from '../config/schema.ts'
+import { Unavailable } from '../problems/unavailable.ts'
 
 /** Written once; see DESIGN.md. Group, name and mail are not in it: they come from users/. */
 export interface SessionRecord {
@@ -41,7 +42,9 @@ export interface Started {
   readonly cookie: { readonly name: string; readonly value: string; readonly options: CookieSerializeOptions }
 }
 
-export class StoreDown extends Error {}
+export class StoreDown extends Unavailable {
+  readonly reason = 'store-down'
+}
 
 export interface Sessions {
   /**

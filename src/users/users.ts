@@ -1,4 +1,5 @@
 import type { Milliseconds } from '../clock.ts'
+import { Unavailable } from '../problems/unavailable.ts'
 
 /** What is known of a person now. The session holds only the name. */
 export interface Person {
@@ -40,17 +41,26 @@ export interface PasscodeTry {
   givenBack(): Promise<void>
 }
 
+/** Nobody can be known: the directory does not answer, and what it said last is too old to be believed. */
+export class DirectoryDown extends Unavailable {
+  readonly reason = 'directory-down'
+}
+
 export interface Users {
   /** Why the users file on disk is not the one in use; undefined when it is. For health and status. */
   readonly fault: string | undefined
-  /** The person with this canonical name; undefined when unknown or disabled. Sync: the gate asks it on each request. */
-  find(username: string): Person | undefined
+  /**
+   * The person with this canonical name; undefined when unknown or disabled. The gate asks it on each request, so a promise is given only
+   * where the answer is not at hand.
+   * @throws {DirectoryDown} and rejects with it
+   */
+  find(username: string): Person | undefined | Promise<Person | undefined>
   /** All who may sign in; the same list until that changes. */
   everybody(): readonly { readonly username: string; readonly email: string | undefined }[]
   /** Whether too many wrong passwords or passcodes have banned this person: who waits for the phone is not raised then. */
-  isBanned(username: string): boolean
+  isBanned(username: string): boolean | Promise<boolean>
   /** Until when; null when not banned. */
-  bannedUntil(username: string): Milliseconds | null
+  bannedUntil(username: string): Milliseconds | null | Promise<Milliseconds | null>
   /** Counts a try at a passcode for the person, over all sessions, before it is made. Rejects when the counters do not answer. */
   tryPasscode(username: string): Promise<PasscodeTry | { readonly bannedUntil: Milliseconds }>
   /**

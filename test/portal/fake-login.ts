@@ -185,9 +185,10 @@ export function fakeLogin(config: Config, scene: Scene, clock: () => number): Fa
       return { outcome: 'raised', started: started(2), remembered: null }
     },
     async ring(_visit, way, { rd }) {
-      calls.push(`ring ${way === undefined ? 'preferred' : `${way.kind}:${way.device}`} ${rd ?? ''}`.trim())
+      const named = way === 'only-push' ? undefined : way
+      calls.push(`ring ${named === undefined ? 'preferred' : `${named.kind}:${named.device}`} ${rd ?? ''}`.trim())
       if (scene.start) return scene.start
-      scene.push ??= waitingPush(clock(), { factor: way?.kind ?? 'push' })
+      scene.push ??= waitingPush(clock(), { factor: named?.kind ?? 'push' })
       return { outcome: 'started', push: scene.push }
     },
     async passcode(_visit, entered) {
@@ -226,7 +227,7 @@ export function fakeLogin(config: Config, scene: Scene, clock: () => number): Fa
     async cancelPush() {
       calls.push('cancelPush')
     },
-    bannedUntil: () => scene.bannedUntil,
+    bannedUntil: async () => scene.bannedUntil,
     pushPausedUntil: async () => scene.pausedUntil,
     refusal: async visit => (visit.level === 2 ? scene.refusal : null),
     async refusalSeen() {

@@ -36,8 +36,10 @@ export async function serveBuilt(configFile: string, log: FastifyBaseLogger): Pr
   })
   const [domain] = config.session.cookies
   if (domain === undefined) throw new Error('no cookie domain')
-  const start = (username: string) =>
-    sessions.start(domain, { username, credential: users.find(username)?.credential ?? '', remember: false }, null)
+  const start = async (username: string) => {
+    const credential = (await users.find(username))?.credential ?? ''
+    return sessions.start(domain, { username, credential, remember: false }, null)
+  }
   const alice = await start('alice')
   const { session } = await start('bob')
   const bob = await sessions.raise(session, { how: 'push', at: clock(), said: 'Success. Logging you in...' })

@@ -296,7 +296,7 @@ describe(openUsers, () => {
   it('a person who is disabled or removed in the file is gone at once, and their groups are those of the file', async () => {
     const { users, path } = await opened()
     writeFileSync(path, everybody.replace('groups: [admins]', 'groups: [guests]'))
-    await until(() => users.find('john')?.groups[0] === 'guests', 'other groups')
+    await until(async () => (await users.find('john'))?.groups[0] === 'guests', 'other groups')
     writeFileSync(path, everybody.replace('displayname: John Doe', 'disabled: true'))
     await until(() => users.find('john') === undefined, 'disabled')
     expect(users.find('bert')).toBeDefined()

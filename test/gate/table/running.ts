@@ -107,7 +107,7 @@ async function sessionsOf(config: Config): Promise<Map<string, string>> {
   for (const [name, { user, level, domain, passwordSecondsAgo, secondFactor }] of inOrder) {
     at = momentOf(passwordSecondsAgo)
     const cookieDomain = config.session.cookies.find(one => one.domain === domain)
-    const credential = users.find(user)?.credential
+    const credential = (await users.find(user))?.credential
     if (cookieDomain === undefined || credential === undefined) throw new Error(`no ${user} in ${domain}`)
     const started = await sessions.start(cookieDomain, { username: user, credential, remember: false }, null)
     const factor = { how: secondFactor.how, at: momentOf(secondFactor.secondsAgo), said: '' }
