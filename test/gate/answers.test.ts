@@ -104,21 +104,35 @@ describe.each(proxiesOf)('the gate, asked as %s', (name, ask, { bad }) => {
     expect(identity(await ask(at, { cookie }))).toEqual(johns)
   })
 
-  it.each(['down', 'down later'] as const)(
-    'is closed without a redirect while the store is %s; a bypass goes on',
-    async state => {
-      at.state = state
+  it.each([
+    ['state', 'down', 'store-down'],
+    ['state', 'down later', 'store-down'],
+    ['directory', 'down', 'directory-down'],
+    ['directory', 'down later', 'directory-down'],
+  ] as const)(
+    'is closed without a redirect while the store or the directory does not answer (%s: %s); a bypass goes on',
+    async (what, state, reason) => {
+      at[what] = state
       const open = await ask(at, { url: 'https://public.example.com/', cookie: cookieOf('john', 2) })
       expect([open.status, ...identity(open)]).toEqual([200, '', '', '', ''])
       for (const host of ['one', 'two', 'other']) {
         const answer = await ask(at, { url: `https://${host}.example.com/`, cookie: cookieOf('john', 2) })
         expect([answer.status, answer.headers.location]).toEqual([503, undefined])
       }
-      at.state = 'up'
+      at[what] = 'up'
       expect((await ask(at, { cookie: cookieOf('john', 1) })).status).toBe(200)
-      expect(at.lines).toContainEqual(expect.objectContaining({ reason: 'store-down', level: 50 }))
+      expect(at.lines).toContainEqual(expect.objectContaining({ reason, level: 50 }))
     },
   )
+
+  it('waits for a directory that has to be asked, and judges by what it says', async () => {
+    at.directory = 'slow'
+    expect(identity(await ask(at, { cookie: cookieOf('john', 1) }))).toEqual(johns)
+    at.people.delete('john')
+    expect((await ask(at, { cookie: cookieOf('john', 2) })).headers.location).toContain('rd=')
+    at.people.set('john', john)
+    at.directory = 'up'
+  })
 
   it('says why somebody is refused in the log, and under the reference that the page shows', async () => {
     const { body } = await ask(at, { url: 'https://x.b.example.com/', cookie: cookieOf('john', 2) })

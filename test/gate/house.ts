@@ -10,7 +10,7 @@ import { trustedProxies } from '../../src/http/client-address.ts'
 import { cookieValues } from '../../src/http/cookies.ts'
 import { type Found, type Session, StoreDown } from '../../src/session/session.ts'
 import { createAudit } from '../../src/telemetry/audit.ts'
-import type { FirstFactor, Person } from '../../src/users/users.ts'
+import { DirectoryDown, type FirstFactor, type Person } from '../../src/users/users.ts'
 
 /** The set-up of the bad-input catalogue: domains, rules and people. */
 const rules = {
@@ -56,6 +56,8 @@ export interface House {
   readonly touched: string[]
   people: Map<string, Person>
   state: 'up' | 'down' | 'down later' | 'slow'
+  /** Of who knows the people. */
+  directory: House['state']
   /** What was asked of the password check, in order. */
   readonly checked: { typed: string; password: string; ip: string | undefined }[]
   /** The password check: by default john's is `secret`, and nobody else has one. */
@@ -94,6 +96,7 @@ export async function house(
     touched: [],
     people: new Map([['john', john]]),
     state: 'up',
+    directory: 'up',
     checked: [],
     check: (typed, password) => {
       const person = password === 'secret' ? at.people.get(typed) : undefined
@@ -117,8 +120,16 @@ export async function house(
   await app.register(gate, {
     sessions: { find, touch: ({ username }) => void at.touched.push(username) },
     users: {
-      find: username => at.people.get(username),
-      isBanned: username => at.banned.has(username),
+      find: username => {
+        const person = at.people.get(username)
+        if (at.directory === 'down') throw new DirectoryDown('no directory')
+        if (at.directory === 'down later') return Promise.reject(new DirectoryDown('no directory'))
+        return at.directory === 'slow' ? Promise.resolve(person) : person
+      },
+      isBanned: username => {
+        const isBanned = at.banned.has(username)
+        return at.directory === 'slow' ? Promise.resolve(isBanned) : isBanned
+      },
       checkPassword: async (typed, password, { ip }) => {
         at.checked.push({ typed, password, ip })
         return at.check(typed, password)

@@ -320,20 +320,35 @@ describe('the cache of right passwords', () => {
     expect((await ask('ab', 'c')).status).toBe(200)
   })
 
-  it('row 98: a changed password, a removed or a banned person empties it', async () => {
+  it.each(['up', 'slow'] as const)(
+    'row 98: a changed password, a removed or a banned person empties it (%s)',
+    async directory => {
+      const fresh = await house(onTestFinished, { endpoints })
+      fresh.directory = directory
+      const asked = () => asTraefik(fresh, { ...right, at: own('cached') })
+      await asked()
+      fresh.people.set('john', { ...john, credential: 'of another password' })
+      fresh.check = () => ({ outcome: 'refused', triesLeft: 2, cause: 'wrong-password' })
+      expect((await asked()).status).toBe(401)
+      fresh.people.set('john', john)
+      expect((await asked()).status).toBe(200)
+      fresh.people.delete('john')
+      expect((await asked()).status).toBe(401)
+      fresh.people.set('john', john)
+      fresh.banned.add('john')
+      expect((await asked()).status).toBe(401)
+    },
+  )
+
+  it.each(['down', 'down later'] as const)('believes nobody while the directory does not answer (%s)', async state => {
     const fresh = await house(onTestFinished, { endpoints })
     const asked = () => asTraefik(fresh, { ...right, at: own('cached') })
-    await asked()
-    fresh.people.set('john', { ...john, credential: 'of another password' })
-    fresh.check = () => ({ outcome: 'refused', triesLeft: 2, cause: 'wrong-password' })
-    expect((await asked()).status).toBe(401)
-    fresh.people.set('john', john)
     expect((await asked()).status).toBe(200)
-    fresh.people.delete('john')
-    expect((await asked()).status).toBe(401)
-    fresh.people.set('john', john)
-    fresh.banned.add('john')
-    expect((await asked()).status).toBe(401)
+    fresh.directory = state
+    fresh.check = () => ({ outcome: 'unavailable' })
+    expect((await asked()).status).toBe(503)
+    fresh.directory = 'up'
+    expect((await asked()).status).toBe(200)
   })
 
   it('uses what is known of the person now', async () => {
