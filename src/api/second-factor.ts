@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { SECOND } from '../clock.ts'
-import type { Device, Offer, PushView, RingingWay } from '../duo/duo.ts'
+import type { Device, Offer, PushView } from '../duo/duo.ts'
 import { whileConnected } from '../http/while-connected.ts'
 import type { Login, Next, Visit } from '../login/login.ts'
 import { ko, OPERATION_FAILED, ok, RETRY_LATER, setCookie, targetFields, WRONG_CREDENTIALS } from './answers.ts'
@@ -76,10 +76,8 @@ export function secondFactorRoutes(app: FastifyInstance, { login, signedIn, redi
       // Proved already, and well enough for where the program wants to go.
       if (visit.level === 2 && next.to !== 'prove') return ok(redirection(visit, targetURL))
       if (passcode !== undefined) return tryPasscode(visit, passcode, targetURL, reply)
-      const way = method === undefined || device === undefined ? undefined : { kind: method, device }
-      let sent = await login.ring(visit, way, { rd: targetURL })
-      const only = way === undefined && sent.outcome === 'offer' ? onlyPush(sent.offer) : undefined
-      if (only !== undefined) sent = await login.ring(visit, only, { rd: targetURL })
+      const way = method === undefined || device === undefined ? 'only-push' : { kind: method, device }
+      const sent = await login.ring(visit, way, { rd: targetURL })
       if ('push' in sent) return finish(visit, await ended(visit, sent.push, request), targetURL, reply)
       return notAsked(visit, sent, next, targetURL, reply)
     }),
@@ -179,13 +177,6 @@ function offered(offer: Offer | { kind: 'no-second-factor' }) {
     default:
       return undefined
   }
-}
-
-/** The push that a program means which names no way: the only one, also of whom entered a passcode last. */
-function onlyPush(offer: Offer): RingingWay | undefined {
-  if (offer.kind !== 'choose') return undefined
-  const pushes = offer.ways.flatMap(way => (way.kind === 'push' ? [{ kind: way.kind, device: way.device }] : []))
-  return pushes.length === 1 ? pushes[0] : undefined
 }
 
 /** As Authelia: the devices that take a push, and of their capabilities that one. Beside it, in `ways`, all that Duo and the configuration allow. */

@@ -149,6 +149,23 @@ describe('budgets', () => {
   })
 })
 
+describe('a start without a way, of somebody whose last way was a passcode', () => {
+  it('rings where it asks for the only push, after one preauth; as the last way it rings nothing', async () => {
+    const only = await scripted((_asked, socket) => void socket.write(ok({ result: 'waiting', status: 'pushed' })))
+    const duo = await (await openHouse()).open({ port: only.port, ca: only.ca })
+    expect(await duo.keepWay(alice, { kind: 'passcode' }, facts())).toBe(true)
+    expect(await duo.start(alice, undefined, facts())).toMatchObject({ outcome: 'offer', offer: { kind: 'choose' } })
+    expect([only.preauths(), only.auths()]).toEqual([2, 0])
+    expect(await duo.start(alice, 'only-push', facts())).toMatchObject({ outcome: 'started' })
+    expect([only.preauths(), only.auths()]).toEqual([3, 1])
+  })
+
+  it('rings nothing where there are two', async () => {
+    const duo = await (await openHouse()).open()
+    expect(await duo.start(owner('bob'), 'only-push', facts())).toMatchObject({ outcome: 'offer' })
+  })
+})
+
 describe('the failmode', () => {
   const safe = { config: { failmode: 'safe' } }
   const unavailable = { kind: 'unavailable' }
