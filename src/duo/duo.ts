@@ -143,7 +143,7 @@ export type Held =
 export type StartOutcome =
   | { readonly outcome: 'started' | 'joined'; readonly push: PushView }
   /** Another session of this person holds a push that still waits. */
-  | { readonly outcome: 'busy'; readonly until: Milliseconds; readonly facts: RequestFacts }
+  | { readonly outcome: 'busy'; readonly until: Milliseconds }
   | Held
 
 export type PasscodeOutcome =

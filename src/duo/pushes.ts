@@ -81,8 +81,7 @@ export function openPushes(parts: Parts): Pushes {
     if (own !== undefined && isClaimable(own.push, clock())) return { outcome: 'joined', push: viewOf(own) } as const
     const open = await records.inFlight(owner.username)
     if (open === undefined) return undefined
-    if (open.sessionKey !== owner.sessionKey)
-      return { outcome: 'busy', until: open.push.deadline, facts: open.facts } as const
+    if (open.sessionKey !== owner.sessionKey) return { outcome: 'busy', until: open.push.deadline } as const
     const sameWay = way === undefined || (way.device === open.device.id && way.kind === open.factor)
     return sameWay ? ({ outcome: 'joined', push: viewOf(open) } as const) : { outcome: 'other-way' as const, open }
   }

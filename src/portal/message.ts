@@ -18,12 +18,7 @@ const schema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('failed'), ref: z.string() }),
   z.object({ kind: z.literal('unknown-device') }),
   z.object({ kind: z.literal('not-enrolled') }),
-  z.object({
-    kind: z.literal('busy'),
-    until: z.number(),
-    // So that the owner of the phone can tell that it is somebody else.
-    holder: z.object({ at: z.number(), ip: z.string().optional(), browser: z.string() }),
-  }),
+  z.object({ kind: z.literal('busy'), until: z.number() }),
   z.object({ kind: z.literal('paused'), until: z.number(), why: z.enum(['denied', 'fraud', 'budget']) }),
   z.object({ kind: z.literal('locked'), ref: z.string() }),
   z.object({ kind: z.literal('sms-sent'), device: z.string(), nextCode: z.string().nullable() }),

@@ -60,7 +60,7 @@ export function proveRoutes(app: FastifyInstance, pages: Pages, portal: Portal):
     if (visit.who === null) return context.goTo('/')
     if (provedEnough(context)) return context.goOn(context.next)
     if (message?.kind === 'busy' && message.until > shell.now)
-      return context.show(busyPage(shell, 'busy', message.until, message.holder))
+      return context.show(busyPage(shell, 'busy', message.until))
     if (message?.kind === 'paused' && message.until > shell.now)
       return context.show(busyPage(shell, message.why, message.until))
     let push = await login.push(visit)
@@ -127,10 +127,8 @@ export async function goHeld(
 ): Promise<FastifyReply> {
   const { visit } = context
   switch (answer.outcome) {
-    case 'busy': {
-      const { at, ip, browser } = answer.facts
-      return context.goSaying('/prove/wait', { kind: 'busy', until: answer.until, holder: { at, ip, browser } })
-    }
+    case 'busy':
+      return context.goSaying('/prove/wait', { kind: 'busy', until: answer.until })
     case 'paused':
       return context.goSaying('/prove/wait', { kind: 'paused', until: answer.until, why: answer.why })
     case 'unknown-device':

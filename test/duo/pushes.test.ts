@@ -156,16 +156,17 @@ describe('one push a person', () => {
     expect(house.simulator.pushes()).toHaveLength(1)
   })
 
-  it('row 119: a second session is told who holds the push, and cannot claim or cancel it', async () => {
+  it('row 119: a second session is told that a push waits, not from where; it cannot claim or cancel it, and the phone shows from where', async () => {
     const house = await openHouse()
     const [here, there] = [await house.open(), await house.open()]
     await here.start(alice, undefined, facts({ ip: '192.0.2.7' }))
     for (const duo of [here, there]) {
       const busy = await duo.start(owner('alice', 'thief'), undefined, facts({ ip: '198.51.100.1' }))
-      expect(busy).toMatchObject({ outcome: 'busy', until: house.now + 60_000, facts: { ip: '192.0.2.7' } })
+      expect(busy).toEqual({ outcome: 'busy', until: house.now + 60_000 })
       await duo.cancel('thief')
       expect(await duo.newest('thief')).toBeNull()
     }
+    expect(house.simulator.pushes()[0]?.pushinfo).toContainEqual(['From', '192.0.2.7'])
     answer(house, 'approve')
     expect(await ending(here)).toMatchObject({ state: 'allowed' })
     expect(await here.claim('thief')).toBeNull()

@@ -467,11 +467,7 @@ export const states: readonly State[] = [
     title: 'One moment',
     focus: 'h1',
     scene: signedIn(),
-    message: now => ({
-      kind: 'busy',
-      until: now + 38_000,
-      holder: { at: now - 22_000, ip: '198.51.100.23', browser: 'Chrome on Windows' },
-    }),
+    message: now => ({ kind: 'busy', until: now + 38_000 }),
   },
   {
     id: 'wait.paused',

@@ -1,6 +1,5 @@
 import type { VNode } from 'preact'
 import type { PushView } from '../../duo/duo.ts'
-import type { Message } from '../message.ts'
 import { fieldOf } from './choose.tsx'
 import {
   Actions,
@@ -223,14 +222,9 @@ function PasscodeOrAgain({ shell }: { shell: Shell }): VNode {
 
 /**
  * `wait.busy`: another session holds the push; a pause after a denial; the lock after a report; too many in a while. A passcode is never held.
- * @param holder who asked for the push that waits
+ * Not who holds it, nor from where: whoever reads this may have the password alone. The phone shows it to its owner.
  */
-export function busyPage(
-  shell: Shell,
-  kind: keyof typeof waitsFor,
-  until: number,
-  holder?: Extract<Message, { kind: 'busy' }>['holder'],
-): View {
+export function busyPage(shell: Shell, kind: keyof typeof waitsFor, until: number): View {
   const { words } = shell
   const { id, h1, body } = waitsFor[kind]
   return {
@@ -248,15 +242,7 @@ export function busyPage(
             left: <Time shell={shell} at={until} as="left" />,
           })}
         </p>
-        {holder !== undefined && (
-          <p>
-            {words.rich('wait.busy.held', {
-              time: <Time shell={shell} at={holder.at} as="time" />,
-              ip: <bdi>{holder.ip ?? words.text('home.refusal.nowhere')}</bdi>,
-              browser: <bdi>{holder.browser}</bdi>,
-            })}
-          </p>
-        )}
+        {kind === 'busy' && <p>{words.text('wait.busy.held')}</p>}
         {takesPasscodes(shell) && <p>{words.text('wait.busy.passcode')}</p>}
         <Actions>
           <PasscodeOrAgain shell={shell} />
