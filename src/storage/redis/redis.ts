@@ -1,3 +1,5 @@
+import { Unavailable } from '../../problems/unavailable.ts'
+
 /** What goes to Redis. Numbers travel as text. */
 export type Argument = string | number
 
@@ -61,7 +63,7 @@ export interface Trouble {
 export type RedisReason = 'redis-down' | 'redis-denied' | 'redis-full' | 'redis-read-only'
 
 /** Redis did not do it, or it is not known whether it did. Logged where the state changes, not for each command. */
-export class RedisDown extends Error {
+export class RedisDown extends Unavailable {
   readonly reason: RedisReason
   constructor(reason: RedisReason, detail: string, cause?: unknown) {
     super(detail, { cause })
