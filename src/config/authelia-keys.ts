@@ -46,6 +46,17 @@ const foreignKeys: Record<string, Foreign> = {
     'it concerns new hashes only; every algorithm that Authelia writes is verified.',
   ),
   'authentication_backend.file.extra_attributes': ignored('nothing refers to extra attributes.'),
+  'session.redis.maximum_active_connections': ignored('all commands share one connection, which is never waited for.'),
+  'session.redis.minimum_idle_connections': ignored('all commands share one connection, which stays open.'),
+  'session.redis.max_retries': ignored(
+    'a command that may have been done is not sent again; the connection heals by itself.',
+  ),
+  'session.redis.high_availability.route_by_latency': ignored(
+    'a replica could show a session that has ended; only the primary is asked.',
+  ),
+  'session.redis.high_availability.route_randomly': ignored(
+    'a replica could show a session that has ended; only the primary is asked.',
+  ),
 
   // To ignore these would serve in the clear, look in the wrong place, or forget whom a limit kept out.
   'server.tls': refused(plainHttp),
@@ -55,7 +66,6 @@ const foreignKeys: Record<string, Foreign> = {
   host: refused('Give it as server.address, such as tcp://127.0.0.1:9091/.'),
   port: refused('Give it as server.address, such as tcp://:9091/.'),
   'authentication_backend.ldap': refused(`${noDirectory} LDAP is not built yet.`),
-  'session.redis': refused('This version keeps sessions in the file of storage.local. Redis is not built yet.'),
   'session.domain': refused('Give it as session.cookies: a list, each entry with domain and authelia_url.'),
   'session.remember_me_duration': refused('Its name is session.remember_me.'),
   'storage.mysql': refused('MySQL is not supported; give storage.local.path.'),

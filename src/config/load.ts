@@ -3,6 +3,7 @@ import { checkAccessRules } from './checks/access-rules.ts'
 import { checkAuthzEndpoints } from './checks/authz-endpoints.ts'
 import { checkCookieDomains } from './checks/cookie-domains.ts'
 import { checkDuoKeys } from './checks/duo-keys.ts'
+import { checkRedis } from './checks/redis.ts'
 import { createReport } from './checks/report.ts'
 import { checkSecrets, isPlaceholder } from './checks/secrets.ts'
 import { parseDocument } from './document.ts'
@@ -46,6 +47,7 @@ export async function loadConfig(file: string, env: NodeJS.ProcessEnv): Promise<
   checkAccessRules(report)
   checkAuthzEndpoints(report)
   checkDuoKeys(report, isPlaceholder)
+  checkRedis(report)
   checkSecrets(report)
   const checked = configSchema.safeParse(document.value)
   // A variable that could not be used is told as such, not as a missing key too.

@@ -19,6 +19,7 @@ import {
   webUrl,
 } from './notations.ts'
 import { proxyUrl } from './proxy-url.ts'
+import { redis } from './redis.ts'
 
 export type { ListenAddress } from './notations.ts'
 
@@ -28,6 +29,9 @@ export type { ListenAddress } from './notations.ts'
 /** Values that nothing ever shows, and that may come from a file named by an environment variable. */
 export const secretKeys = [
   'session.secret',
+  'session.redis.password',
+  'session.redis.high_availability.sentinel_password',
+  'session.redis.tls.private_key',
   'storage.encryption_key',
   'duo_api.integration_key',
   'duo_api.secret_key',
@@ -66,9 +70,11 @@ const session = z
     expiration: duration.default(60 * MINUTE),
     remember_me: rememberMe.default(30 * 24 * 60 * MINUTE),
     cookies: z.array(cookie).min(1),
+    redis: redis.optional(),
   })
-  .transform(({ cookies, secret, ...defaults }) => ({
+  .transform(({ cookies, secret, redis, ...defaults }) => ({
     secret,
+    redis,
     cookies: cookies.map(
       (entry): CookieDomain => ({
         domain: entry.domain.toLowerCase(),

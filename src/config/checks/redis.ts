@@ -1,0 +1,63 @@
+import type { Report } from './report.ts'
+
+const REDIS = ['session', 'redis'] as const
+const at = (...keys: string[]) => [...REDIS, ...keys]
+
+/** What goes together in `session.redis`, and what would weaken it. */
+export function checkRedis(report: Report): void {
+  const redis = report.value(REDIS)
+  if (typeof redis !== 'object' || redis === null || Array.isArray(redis)) return
+  const sentinels = report.value(at('high_availability')) !== undefined
+  const cluster = report.value(at('cluster')) !== undefined
+  const section = sentinels ? 'high_availability' : 'cluster'
+  const host = report.text(at('host'))
+  if (sentinels && cluster)
+    report.error(
+      at('cluster'),
+      `Either Sentinels (high_availability, ${report.where(at('high_availability'))}) or a Cluster. Take one of them out.`,
+    )
+  if (host === undefined && report.list(at(section, 'nodes')).length === 0)
+    report.error(
+      sentinels || cluster ? at(section) : REDIS,
+      sentinels
+        ? 'There is no address: give the Sentinels under nodes.'
+        : cluster
+          ? 'There is no address: give some of its servers under nodes.'
+          : 'There is no address: give host.',
+    )
+  if (host?.startsWith('/') && (sentinels || cluster))
+    report.error(at('host'), 'A socket is one server on this machine: take it out, and give nodes.')
+  if (host?.startsWith('/') && report.value(at('tls')) !== undefined)
+    report.error(at('tls'), 'There is no TLS on a socket. Take this out.')
+  if (report.value(at('port')) === 0 && !host?.startsWith('/'))
+    report.error(at('port'), 'Only a socket (a host that begins with /) has no port. Redis’ is 6379.')
+  if (cluster && report.value(at('database_index')) !== undefined && report.value(at('database_index')) !== 0)
+    report.error(at('database_index'), 'A Cluster has one database only, 0. Take this out.')
+  if (report.text(at('username')) !== undefined && report.text(at('password')) === undefined)
+    report.error(at('password'), 'There is a username without a password. Give POSTERN_SESSION_REDIS_PASSWORD_FILE.')
+  if (
+    report.text(at(section, 'sentinel_username')) !== undefined &&
+    report.text(at(section, 'sentinel_password')) === undefined
+  )
+    report.error(at(section, 'sentinel_password'), 'There is a sentinel_username without a password.')
+  checkTls(report)
+}
+
+function checkTls(report: Report): void {
+  const tls = (key: string) => at('tls', key)
+  if (report.value(tls('skip_verify')) === true)
+    report.error(
+      tls('skip_verify'),
+      'With it anybody on the way could read and forge sessions. Take this out, and name the CA in session.redis.tls.ca_file.',
+    )
+  const [chain, key] = ['certificate_chain', 'private_key']
+  if ((report.text(tls('certificate_chain')) === undefined) !== (report.text(tls('private_key')) === undefined)) {
+    const [missing, given] = report.text(tls('private_key')) === undefined ? [key, chain] : [chain, key]
+    report.error(tls(String(missing)), `${given} is given without it: a certificate and its key go together.`)
+  }
+  for (const pem of ['certificate_chain', 'private_key'])
+    if (report.text(tls(pem))?.includes('-----BEGIN ') === false)
+      report.error(tls(pem), 'This is no PEM: it begins with -----BEGIN, and keeps its lines (in YAML, after a |).')
+  if (report.text(tls('minimum_version')) === 'TLS1.3' && report.text(tls('maximum_version')) === 'TLS1.2')
+    report.error(tls('maximum_version'), 'It is below minimum_version.')
+}
