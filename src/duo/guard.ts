@@ -1,8 +1,5 @@
-import type { Kysely } from 'kysely'
 import { HOUR, type Milliseconds } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import type { Tables } from '../storage/tables.ts'
-import { giveBackBudget } from './asked.ts'
 import type { GuardNote } from './push.ts'
 
 /** `duo_api.guard`. */
@@ -19,9 +16,10 @@ export interface Guard {
 }
 
 /** So long after the last pause, denials are forgotten. */
-const FORGOTTEN_AFTER: Milliseconds = HOUR
+export const FORGOTTEN_AFTER: Milliseconds = HOUR
 
-const open: Guard = { denials: 0, notBefore: 0, lockedUntil: 0 }
+/** Of whom nothing is known. */
+export const open: Guard = { denials: 0, notBefore: 0, lockedUntil: 0 }
 
 /** What one note makes of a person's guard. */
 export function guardAfter(
@@ -56,27 +54,12 @@ export function pausedUntil(
   return notBefore > now ? { until: notBefore, why: 'denied' } : null
 }
 
-export async function readGuard(db: Kysely<Tables>, username: string): Promise<Guard> {
-  const row = await db.selectFrom('postern_push_guard').selectAll().where('username', '=', username).executeTakeFirst()
-  return row === undefined ? open : { denials: row.denials, notBefore: row.not_before, lockedUntil: row.locked_until }
-}
-
-/** Within the transaction that writes the push, so that no denial is forgotten by a crash between the two. */
-export async function applyNotes(
-  db: Kysely<Tables>,
-  username: string,
+/** What all the notes of one step make of it, in their order. */
+export function guardAfterAll(
+  guard: Guard,
   notes: readonly GuardNote[],
   now: Milliseconds,
   limits: GuardLimits,
-): Promise<void> {
-  if (notes.length === 0) return
-  if (notes.includes('allowed')) await giveBackBudget(db, username)
-  const before = await readGuard(db, username)
-  const guard = notes.reduce((current, note) => guardAfter(current, note, now, limits), before)
-  const row = { denials: guard.denials, not_before: guard.notBefore, locked_until: guard.lockedUntil }
-  await db
-    .insertInto('postern_push_guard')
-    .values({ username, ...row })
-    .onConflict(conflict => conflict.column('username').doUpdateSet(row))
-    .execute()
+): Guard {
+  return notes.reduce((current, note) => guardAfter(current, note, now, limits), guard)
 }

@@ -6,17 +6,17 @@ import type { Storage } from '../storage/storage.ts'
 import type { Audit } from '../telemetry/audit.ts'
 import { occasional } from '../telemetry/occasional.ts'
 import { newReference } from '../telemetry/reference.ts'
-import { openAsked } from './asked.ts'
+import { sqlAsked } from './asked-sql.ts'
 import { openAsking } from './asking.ts'
 import { openCodes } from './codes.ts'
 import { checkDuo, connectDuo } from './connect.ts'
 import type { Duo, Offer, Owner, People, RequestFacts, RingingWay, SmsOutcome, StartOutcome, Way } from './duo.ts'
-import { pausedUntil, readGuard } from './guard.ts'
+import { pausedUntil } from './guard.ts'
 import { keptWays } from './kept-ways.ts'
 import { isSameWay, troubleFrom } from './offer.ts'
-import { pushRecords } from './push-records.ts'
+import { sqlPushRecords } from './push-records-sql.ts'
 import { openPushes } from './pushes.ts'
-import { newestRefusal, refusalsSeen } from './refusals.ts'
+import { newestRefusal } from './refusals.ts'
 import { openRemembered } from './remembered.ts'
 import { isPlain } from './text.ts'
 
@@ -58,9 +58,9 @@ export async function openDuo(parts: Parts): Promise<Duo> {
     // Last: no session is left then that could have a browser remembered anew.
     await remembered.forget(username)
   }
-  const records = pushRecords(db, config.guard)
-  const asked = openAsked(db, config.guard, clock)
-  const pause = async (username: string) => pausedUntil(await readGuard(db, username), clock())
+  const records = sqlPushRecords(db, config.guard)
+  const asked = sqlAsked(db, config.guard, clock)
+  const pause = async (username: string) => pausedUntil(await records.guardOf(username), clock())
   const asking = openAsking({
     config,
     client,
@@ -73,7 +73,7 @@ export async function openDuo(parts: Parts): Promise<Duo> {
     clock,
     log,
   })
-  const pushes = openPushes({ config, application, db, records, asked, client, clock, log, audit, alarm, hold })
+  const pushes = openPushes({ config, application, records, asked, client, clock, log, audit, alarm, hold })
   const codes = openCodes({ asking, client, asked, kept, people, approve: pushes.approve, hold, log, audit })
   const occasionally = occasional(clock, newReference)
   let simulated: boolean | null = null
@@ -175,8 +175,8 @@ export async function openDuo(parts: Parts): Promise<Duo> {
     cancel: pushes.cancel,
 
     pausedUntil: async username => (await pause(username))?.until ?? null,
-    refusal: username => newestRefusal(db, records, username),
-    refusalsSeen: username => refusalsSeen(db, username, clock()),
+    refusal: username => newestRefusal(records, username),
+    refusalsSeen: username => records.markRefusalsSeen(username, clock()),
 
     keptWay: async username => (await kept.of(username))?.way ?? null,
 

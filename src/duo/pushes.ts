@@ -1,9 +1,7 @@
 import { randomInt } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
-import type { Kysely } from 'kysely'
 import { type Clock, type Milliseconds, SECOND } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import type { Tables } from '../storage/tables.ts'
 import type { Audit } from '../telemetry/audit.ts'
 import type { Asked } from './asked.ts'
 import type { Preauthorized } from './asking.ts'
@@ -11,7 +9,7 @@ import type { DuoClient } from './client.ts'
 import type { Device, Duo, Offer, Owner, PushView, RequestFacts, RingingWay, StartOutcome } from './duo.ts'
 import { mayHaveActed } from './failure.ts'
 import { openFollower } from './follower.ts'
-import { pausedUntil, readGuard } from './guard.ts'
+import { pausedUntil } from './guard.ts'
 import { approvedPush, isClaimable, isWaiting, newPush, type PushEvent } from './push.ts'
 import { pushinfo } from './push-details.ts'
 import { type PushRecords, viewOf } from './push-records.ts'
@@ -45,7 +43,6 @@ interface Parts {
   readonly config: Pick<NonNullable<Config['duo_api']>, 'matching_code' | 'type' | 'guard'>
   /** What the phone shows as the name of all this. */
   readonly application: string
-  readonly db: Kysely<Tables>
   readonly records: PushRecords
   readonly asked: Pick<Asked, 'take'>
   readonly client: Pick<DuoClient, 'auth' | 'authStatus'>
@@ -59,7 +56,7 @@ interface Parts {
 
 /** All pushes of all people, kept in records that any process of this machine may show. */
 export function openPushes(parts: Parts): Pushes {
-  const { config, application, db, records, asked, client, clock, log, audit, alarm, hold } = parts
+  const { config, application, records, asked, client, clock, log, audit, alarm, hold } = parts
   const newest = (sessionKey: string) => records.newest(sessionKey)
   const watchers = openWatchers(async key => (await newest(key))?.version ?? 0, log)
   const follower = openFollower({
@@ -95,7 +92,7 @@ export function openPushes(parts: Parts): Pushes {
     const before = await standing(owner, way)
     if (before !== undefined && before.outcome !== 'other-way') return before
     return inTurn(owner.username, async () => {
-      const pause = pausedUntil(await readGuard(db, owner.username), clock()) ?? (await tooManyRing(owner.username))
+      const pause = pausedUntil(await records.guardOf(owner.username), clock()) ?? (await tooManyRing(owner.username))
       const found = await standing(owner, way)
       if (found !== undefined && found.outcome !== 'other-way') return found
       if (pause !== null) return { outcome: 'paused', ...pause }

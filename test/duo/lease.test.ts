@@ -1,9 +1,8 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { readGuard } from '../../src/duo/guard.ts'
 import { newPush } from '../../src/duo/push.ts'
-import { pushRecords } from '../../src/duo/push-records.ts'
+import { sqlPushRecords } from '../../src/duo/push-records-sql.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { node, start, until } from '../support/process.ts'
 import { type Opened, openHouse } from './house.ts'
@@ -20,12 +19,12 @@ function database(file: string) {
   return open
 }
 
-describe(pushRecords, () => {
+describe(sqlPushRecords, () => {
   it('row 125: refuses a write by a version that was passed, and one by who has the lease no more', async () => {
     const { file } = await openHouse()
     const storage = await openStorage({ encryption_key: 'x'.repeat(20), local: { path: file } }, { log: silent })
     onTestFinished(() => storage.close())
-    const records = pushRecords(storage.records, duoConfig().guard)
+    const records = sqlPushRecords(storage.records, duoConfig().guard)
     const push = newPush(1_000)
     const [mine, other] = [
       { holder: 'run_mine', until: 9_000 },
@@ -40,7 +39,7 @@ describe(pushRecords, () => {
     const change = { notes: ['denied' as const], now: 2_000 }
     expect(await records.write(record, ended, { ...change, by: other })).toBeUndefined()
     expect(await records.write({ ...record, version: 7 }, ended, { ...change, by: mine })).toBeUndefined()
-    expect(await readGuard(storage.records, 'alice')).toMatchObject({ denials: 0 })
+    expect(await records.guardOf('alice')).toMatchObject({ denials: 0 })
     expect(await records.renew(record.id, 'run_other', 99_000)).toBe(false)
     expect(await records.takeOver(record, 'run_other', 8_999, 99_000)).toBeUndefined()
     const taken = await records.takeOver(record, 'run_other', 9_000, 99_000)
@@ -49,7 +48,7 @@ describe(pushRecords, () => {
     expect(await records.renew(record.id, 'run_mine', 99_000)).toBe(false)
     if (taken === undefined) throw new Error('not taken')
     expect(await records.write(taken, ended, { ...change, by: other })).toMatchObject({ push: { state: 'failed' } })
-    expect(await readGuard(storage.records, 'alice')).toMatchObject({ denials: 1 })
+    expect(await records.guardOf('alice')).toMatchObject({ denials: 1 })
   })
 })
 
