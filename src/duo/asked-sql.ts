@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import type { Clock, Milliseconds } from '../clock.ts'
+import { networkOf } from '../http/client-address.ts'
 import type { Tables } from '../storage/tables.ts'
-import { type Asked, KEPT, networkOf, SMS_COOL_DOWN } from './asked.ts'
+import { type Asked, KEPT, SMS_COOL_DOWN } from './asked.ts'
 import type { GuardLimits } from './guard.ts'
 
 const SWEPT_AT_ONCE = 100

@@ -1,4 +1,3 @@
-import ipaddr from 'ipaddr.js'
 import { DAY, MINUTE, type Milliseconds } from '../clock.ts'
 
 /** Between two text messages to one person. */
@@ -21,13 +20,4 @@ export interface Asked {
   note(who: { username: string; sessionKey: string }): Promise<void>
   /** Whether this session was ever asked for a factor. */
   everIn(sessionKey: string): Promise<boolean>
-}
-
-/** Whoever has one IPv6 address has the other 2^64 of its network. */
-export function networkOf(ip: string): string | null {
-  if (!ipaddr.isValid(ip)) return null
-  const address = ipaddr.process(ip)
-  if (address.kind() === 'ipv4') return address.toString()
-  const parts = address.toByteArray().slice(0, 8)
-  return `${parts.map(byte => byte.toString(16).padStart(2, '0')).join('')}::/64`
 }

@@ -45,6 +45,17 @@ export function plainAddress(text: string): string | undefined {
   return address.isIPv4MappedAddress() ? address.toIPv4Address().toString() : address.toRFC5952String()
 }
 
+/**
+ * What an address is counted by: itself, or its IPv6 network of 64 bits, since whoever has one address of that has all 2^64.
+ * Null for what is no address.
+ */
+export function networkOf(address: string): string | null {
+  const plain = plainAddress(address)
+  if (plain === undefined || isIP(plain) === 4) return plain ?? null
+  const { parts } = ipaddr.IPv6.parse(plain)
+  return `${new ipaddr.IPv6([...parts.slice(0, 4), 0, 0, 0, 0]).toRFC5952String()}/64`
+}
+
 /** What it takes of a request of Node's. */
 interface Incoming {
   readonly socket: { readonly remoteAddress?: string | undefined }

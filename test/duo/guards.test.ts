@@ -1,7 +1,6 @@
 import { createServer } from 'node:net'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { networkOf } from '../../src/duo/asked.ts'
 import { duoName, namesakes, normalised } from '../../src/duo/names.ts'
 import { freePort, until } from '../support/process.ts'
 import { ended, type House, type Opened, openHouse } from './house.ts'
@@ -135,17 +134,6 @@ describe('budgets', () => {
     const database = new DatabaseSync(house.file, { timeout: 1_000 })
     onTestFinished(() => database.close())
     expect(database.prepare('select count(*) as rows from postern_factors_asked').get()).toEqual({ rows: 1 })
-  })
-
-  it.each([
-    ['192.0.2.7', '192.0.2.7'],
-    ['::ffff:192.0.2.7', '192.0.2.7'],
-    ['2001:db8:1:2::1', '20010db800010002::/64'],
-    ['2001:0DB8:1:2:ffff:ffff:ffff:ffff', '20010db800010002::/64'],
-    ['fe80::1%eth0', 'fe80000000000000::/64'],
-    ['nonsense', null],
-  ])('take %s for %s', (ip, expected) => {
-    expect(networkOf(ip)).toBe(expected)
   })
 })
 

@@ -2,7 +2,7 @@ import { createServer, request } from 'node:http'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type Client, clientOf, plainAddress, trustedProxies } from '../../src/http/client-address.ts'
+import { type Client, clientOf, networkOf, plainAddress, trustedProxies } from '../../src/http/client-address.ts'
 import { endsWithSuite, temporaryFolder } from '../support/process.ts'
 
 /** As Node would give it: the socket's address, and the raw header lines. */
@@ -174,5 +174,18 @@ describe('the peer of a unix socket', () => {
       { address: undefined, peer: undefined, peerIsTrusted: false },
       { address: '203.0.113.9', peer: undefined, peerIsTrusted: true },
     ])
+  })
+})
+
+describe(networkOf, () => {
+  it.each([
+    ['192.0.2.7', '192.0.2.7'],
+    ['::ffff:192.0.2.7', '192.0.2.7'],
+    ['2001:db8:1:2::1', '2001:db8:1:2::/64'],
+    ['2001:0DB8:1:2:ffff:ffff:ffff:ffff', '2001:db8:1:2::/64'],
+    ['::1', '::/64'],
+    ['nonsense', null],
+  ])('counts %s by %s', (address, expected) => {
+    expect(networkOf(address)).toBe(expected)
   })
 })
