@@ -1,22 +1,21 @@
+import { type ChildProcess, fork } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { expect, it, onTestFinished } from 'vitest'
-import { configSchema } from '../../src/config/schema.ts'
-import { openDuo } from '../../src/duo/open-duo.ts'
-import { openSessions } from '../../src/session/open-sessions.ts'
 import type { Session } from '../../src/session/session.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
-import { openStorage } from '../../src/storage/open-storage.ts'
-import { temporaryFolder, until } from '../support/process.ts'
-import { duoConfig, facts, keys, push, unregulated } from './people.ts'
-import { silent } from './scripted-duo.ts'
+import { node, temporaryFolder, until } from '../support/process.ts'
+import { keys } from './people.ts'
+import type { Calls, FromParent, ToParent } from './soak-postern.ts'
 
 const LONG = process.env.POSTERN_LONG === '1'
 const PUSHES = LONG ? 2_000 : 60
 const USERS = LONG ? 200 : 12
 const AT_ONCE = LONG ? 24 : 8
+/** Half of them by SIGKILL. */
+const RESTARTS = LONG ? 80 : 6
 const SEED = 20_261_124
 
 /** Mulberry32: the same walk each time, as far as the machine's own timing lets it. */
@@ -32,14 +31,81 @@ function randomFrom(seed: number): () => number {
 
 /** One sign-in and what became of it: what was done, never what Postern says. */
 interface Episode {
-  readonly username: string
+  /** In its session, whatever level that has. */
+  readonly mark: string
   readonly session: Session
-  readonly endedBefore: { claim: boolean }
-  raised: Session | null
+  /** A sign-out was over before anybody claimed. */
+  signedOut: boolean
+}
+
+type Args<K extends keyof Calls> = Calls[K] extends (id: number, ...args: infer A) => unknown ? A : never
+interface Asked<T> extends Promise<T> {
+  /** Whoever asked is gone. */
+  leave(): void
+}
+interface Process {
+  ask<K extends keyof Calls>(call: K, ...args: Args<K>): Asked<Awaited<ReturnType<Calls[K]>>>
+  tell(message: FromParent): void
+  end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
+}
+
+/** What was asked of a Postern that is gone. */
+class Killed extends Error {}
+
+async function startProcess(args: readonly string[]): Promise<Process> {
+  const child: ChildProcess = fork(join(import.meta.dirname, 'soak-postern.ts'), args, {
+    execPath: node,
+    execArgv: [],
+    serialization: 'advanced',
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
+  const asked = new Map<number, { resolve(value: never): void; reject(error: Error): void }>()
+  let count = 0
+  let gone = false
+  const exit = new Promise<void>(resolve => child.once('exit', () => resolve())).then(() => {
+    gone = true
+    for (const { reject } of asked.values()) reject(new Killed())
+  })
+  onTestFinished(async () => {
+    child.kill('SIGKILL')
+    await exit
+  })
+  const ready = new Promise<void>((resolve, reject) => {
+    exit.then(() => reject(new Error('it ended before it was ready')))
+    child.on('message', (message: ToParent) => {
+      if ('ready' in message) return resolve()
+      const waits = asked.get(message.id)
+      asked.delete(message.id)
+      if (message.error === undefined) waits?.resolve(message.value as never)
+      else waits?.reject(new Error(message.error))
+    })
+  })
+  const tell = (message: FromParent) => {
+    // A message that a dying process no longer takes is lost, as a request would be.
+    if (!gone && child.connected) child.send(message, () => {})
+  }
+  await ready
+  return {
+    tell,
+    ask: (call, ...args) => {
+      const id = count++
+      const answer = new Promise((resolve, reject) => {
+        if (gone) return reject(new Killed())
+        asked.set(id, { resolve, reject })
+        tell({ id, call, args })
+      })
+      answer.catch(() => {}) // whoever asked hears of it by a promise of their own
+      return Object.assign(answer, { leave: () => tell({ gone: id }) }) as never
+    },
+    async end(signal) {
+      child.kill(signal)
+      await exit
+    },
+  }
 }
 
 it(
-  `${PUSHES} pushes of ${USERS} people over two Posterns, with answers, aborts, reloads, logouts and restarts at random: no session has a level that it did not earn, and nobody is left stuck`,
+  `${PUSHES} pushes of ${USERS} people over two Posterns, with answers, aborts, reloads, logouts, restarts and kills at random: no session has a level that it did not earn, and nobody is left stuck`,
   async () => {
     const random = randomFrom(SEED)
     const chance = (share: number) => random() < share
@@ -64,151 +130,112 @@ it(
     onTestFinished(() => simulator.close())
     const folder = temporaryFolder()
     const file = join(folder, 'postern.sqlite3')
-    const ca_file = join(folder, 'ca.pem')
-    writeFileSync(ca_file, simulator.ca)
-    const sessionConfig = configSchema.shape.session.parse({
-      secret: 'the secret of these tests, and of no server',
-      cookies: [{ domain: 'example.com', authelia_url: 'https://auth.example.com' }],
-    })
-    const [domain] = sessionConfig.cookies
-    if (domain === undefined) throw new Error('no domain')
+    const caFile = join(folder, 'ca.pem')
+    writeFileSync(caFile, simulator.ca)
 
-    async function openPostern() {
-      const storage = await openStorage({ encryption_key: 'x'.repeat(20), local: { path: file } }, { log: silent })
-      const audit = () => {}
-      const sessions = await openSessions({ config: sessionConfig, storage, clock, log: silent, audit })
-      const guard = {
-        first_pause: '1s',
-        longest_pause: '2s',
-        fraud_lock: '2s',
-        pushes_per_user: 10_000,
-        pushes_per_address: 100_000,
-        pushes_in_all: 1_000_000,
-      }
-      const duo = await openDuo({
-        config: duoConfig({ hostname: `localhost:${simulator.apiPort}`, ca_file, guard }),
-        application: 'Postern',
-        encryptionKey: 'x'.repeat(20),
-        people: unregulated,
-        storage,
-        clock,
-        log: silent,
-        audit,
-      })
-      duo.onFraud(async username => void (await sessions.endAllOf(username)))
-      return {
-        duo,
-        sessions,
-        async close() {
-          await duo.close()
-          await sessions.close()
-          await storage.close()
-        },
-        /** Nothing more reaches the file from one moment to the next. */
-        async crash() {
-          await storage.close()
-          await duo.close().catch(() => {})
-          await sessions.close().catch(() => {})
-        },
-      }
-    }
+    const openPostern = () => startProcess([file, String(simulator.apiPort), caFile, String(ahead)])
     const posterns = [await openPostern(), await openPostern()]
-    onTestFinished(() => Promise.allSettled(posterns.map(one => one.close())).then(() => {}))
     const any = () => pick(posterns)
+    const moveClock = (by: number) => {
+      ahead += by
+      for (const one of posterns) one.tell({ ahead })
+    }
     const episodes: Episode[] = []
-    let restarts = 0
+    const count = { killed: 0, restarted: 0, raised: 0 }
     let restarting = Promise.resolve()
+    let restartAt = PUSHES / RESTARTS / 2
 
-    const onPhone = (session: Session) =>
-      simulator
-        .pushes()
-        .filter(({ pushinfo }) => pushinfo.some(([name, value]) => name === 'Browser' && value === session.key))
+    const onPhone = ({ key }: Session) =>
+      simulator.pushes().filter(({ pushinfo }) => pushinfo.some(([name, value]) => name === 'Browser' && value === key))
 
     async function episode(): Promise<void> {
       const username = pick(names)
-      const { session } = await any().sessions.start(
-        domain as NonNullable<typeof domain>,
-        { username, credential: 'c', remember: false },
-        null,
-      )
-      const mine: Episode = { username, session, endedBefore: { claim: false }, raised: null }
+      const mark = `episode ${episodes.length} ${random()}`
+      const session = await any().ask('signIn', username, mark)
+      const { key } = session
+      const mine: Episode = { mark, session, signedOut: false }
       episodes.push(mine)
-      const owner = { sessionKey: session.key, username, displayName: username, email: undefined }
-      const about = facts({ browser: session.key, at: clock() })
-      const start = () => any().duo.start(owner, push(deviceOf(username)), about)
+      const start = () => any().ask('start', username, key, deviceOf(username))
       const leave = async () => {
-        await any().duo.cancel(session.key)
-        await any().sessions.end(session)
-        mine.endedBefore.claim = true
+        await any().ask('signOut', session)
+        mine.signedOut = true
       }
       await start()
-      if (chance(0.3)) await Promise.all([start(), any().duo.newest(session.key)]) // a reload, a second tab
-      const gone = new AbortController()
-      const watching = any().duo.change(session.key, 0, 3_000, gone.signal)
-      watching.catch(() => {}) // killed meanwhile; it is awaited below
-      if (chance(0.2)) gone.abort() // the page is closed
+      if (chance(0.3)) await Promise.all([start(), any().ask('state', key)]) // a reload, a second tab
+      const watching = any().ask('watch', key, 3_000)
+      if (chance(0.2)) watching.leave() // the page is closed
       if (chance(0.1)) await leave()
       const [ringing] = onPhone(session).filter(({ state }) => state === 'pending')
       if (ringing !== undefined && !chance(0.1)) {
         await sleep(random() * 30)
         simulator.answer(ringing.id, pick(['approve', 'approve', 'approve', 'approve', 'approve', 'deny', 'fraud']))
-      } else if (chance(0.5)) await any().duo.cancel(session.key)
+      } else if (chance(0.5)) await any().ask('cancel', key)
       if (chance(0.05)) await leave()
-      await watching
-      const over = async () => !['sending', 'waiting'].includes((await any().duo.newest(session.key))?.state ?? '')
+      await watching.catch(() => {})
+      const over = async () => !['sending', 'waiting'].includes((await any().ask('state', key)) ?? '')
       for (
         let tries = 0;
         tries < 40 && onPhone(session).some(({ state }) => state !== 'pending') && !(await over());
         tries += 1
       )
         await sleep(50)
-      // Two tabs at once, in both processes.
-      const claims = await Promise.all(posterns.map(one => one.duo.claim(session.key)))
-      const taken = claims.filter(claim => claim !== null)
-      expect(taken.length).toBeLessThanOrEqual(1)
-      if (taken.length === 0) return
-      const raised = await any().sessions.raise(session, { how: 'push', at: clock(), said: '' })
-      if (raised !== 'ended') mine.raised = raised.session
+      // Two tabs at once, in both processes; one of them may be killed meanwhile.
+      const claims = await Promise.allSettled(posterns.map(one => one.ask('claim', session)))
+      const taken = claims.filter(claim => claim.status === 'fulfilled' && claim.value).length
+      expect(taken).toBeLessThanOrEqual(1)
+      count.raised += taken
     }
 
     async function restart(): Promise<void> {
       const index = Math.floor(random() * posterns.length)
       const old = posterns[index]
       if (old === undefined) return
-      posterns[index] = await openPostern()
-      await (chance(0.5) ? old.close() : old.crash())
-      restarts += 1
+      if (count.killed <= count.restarted) {
+        await old.end('SIGKILL')
+        posterns[index] = await openPostern()
+        count.killed += 1
+      } else {
+        posterns[index] = await openPostern()
+        await old.end('SIGTERM')
+        count.restarted += 1
+      }
+      moveClock(0) // it moved while the new one started
     }
 
     async function work(): Promise<void> {
       while (simulator.pushes().length < PUSHES) {
-        if (chance(LONG ? 0.01 : 0.04)) restarting = restarting.then(restart)
+        if (simulator.pushes().length >= restartAt) {
+          restartAt += PUSHES / RESTARTS
+          restarting = restarting.then(restart)
+        }
         // What was asked of a Postern that was just killed fails, as it does for a browser.
         await episode().catch((error: unknown) => {
-          if (error instanceof Error && error.name === 'AssertionError') throw error
+          if (!(error instanceof Killed)) throw error
         })
         // Where everybody is paused or has a push in flight, nothing above waits for I/O: without this, no answer would ever be heard.
         await nextTurn()
         // A push that nobody answers holds its person for a minute, and with all of them held the walk would stand still for as long.
-        ahead += 20
+        moveClock(20)
       }
     }
     await Promise.all(Array.from({ length: AT_ONCE }, work))
     await restarting
 
-    const level2 = episodes.filter(({ raised }) => raised !== null)
-    for (const { session, endedBefore } of level2) {
-      expect(endedBefore.claim).toBe(false)
-      expect(onPhone(session).map(({ state }) => state)).toContain('approved')
-    }
     const database = new DatabaseSync(file, { timeout: 5_000 })
     onTestFinished(() => database.close())
-    const raisedKeys = new Set(level2.map(({ raised }) => raised?.key))
-    for (const { key } of database.prepare('select key from postern_sessions where level = 2').all())
-      expect(raisedKeys.has(String(key))).toBe(true)
+    const sound = database.prepare('pragma integrity_check').all()
+    expect(sound).toEqual([{ integrity_check: 'ok' }])
+    // Of all sessions at level 2, whoever was told of them: somebody pressed Approve for this very sign-in, and had not signed out before.
+    const byMark = new Map(episodes.map(one => [one.mark, one]))
+    const level2 = database.prepare('select credential from postern_sessions where level = 2').all()
+    for (const { credential } of level2) {
+      const of = byMark.get(String(credential))
+      expect(of).toMatchObject({ signedOut: false })
+      expect(of && onPhone(of.session).map(({ state }) => state)).toContain('approved')
+    }
 
     // Later, all of it is over, and each of them can sign in.
-    ahead += 3_600_000
+    moveClock(3_600_000)
     simulator.clockMoved()
     // With its lease a push gives up the last that Duo may say of it: no denial of before is heard after that.
     await until(
@@ -218,22 +245,23 @@ it(
       'no push is open, and none is followed',
       30_000,
     )
-    ahead += 2_001 // the longest pause
+    moveClock(2_001) // the longest pause
     simulator.setPolicy({ answer: 'allow' })
-    const { duo } = any()
+    const last = any()
     for (const username of names) {
-      const owner = { sessionKey: `${username} at last`, username, displayName: '', email: undefined }
-      expect(await duo.start(owner, push(deviceOf(username)), facts())).toMatchObject({ outcome: 'started' })
-      await until(async () => (await duo.newest(owner.sessionKey))?.state !== 'waiting', 'it is over')
-      expect(await duo.claim(owner.sessionKey), username).toMatchObject({ how: 'push' })
+      const session = await last.ask('signIn', username, 'at last')
+      expect(await last.ask('start', username, session.key, deviceOf(username)), username).toBe('started')
+      await until(async () => (await last.ask('state', session.key)) !== 'waiting', 'it is over')
+      expect(await last.ask('claim', session), username).toBe(true)
     }
     const states = simulator.pushes().map(({ state }) => state)
-    const count = (state: string) => states.filter(one => one === state).length
+    const many = (state: string) => states.filter(one => one === state).length
     console.log(
-      `${states.length} pushes, ${count('approved')} approved, ${count('denied')} denied, ${count('fraud')} reported; ${episodes.length} sessions, ${level2.length} raised; ${restarts} restarts`,
+      `${states.length} pushes, ${many('approved')} approved, ${many('denied')} denied, ${many('fraud')} reported; ${episodes.length} sessions, ${count.raised} raised; ${count.killed} killed, ${count.restarted} restarted`,
     )
-    expect(level2.length).toBeGreaterThan(PUSHES / 10)
-    expect(restarts).toBeGreaterThan(0)
+    expect(count.raised).toBeGreaterThan(PUSHES / 10)
+    expect(count.killed).toBeGreaterThan(0)
+    expect(count.restarted).toBeGreaterThan(0)
   },
   LONG ? 1_800_000 : 120_000,
 )

@@ -1,0 +1,112 @@
+// A Postern of its own for soak.test.ts, as far as sessions and pushes go: it does what its parent asks over IPC, and its clock is moved so.
+import { pino } from 'pino'
+import { configSchema } from '../../src/config/schema.ts'
+import { openDuo } from '../../src/duo/open-duo.ts'
+import { openSessions } from '../../src/session/open-sessions.ts'
+import type { Session } from '../../src/session/session.ts'
+import { openStorage } from '../../src/storage/open-storage.ts'
+import { duoConfig, facts, push, unregulated } from './people.ts'
+
+export type FromParent =
+  | { readonly id: number; readonly call: keyof Calls; readonly args: readonly unknown[] }
+  | { readonly ahead: number }
+  /** Whoever waited for this call is gone. */
+  | { readonly gone: number }
+export type ToParent =
+  | { readonly ready: true }
+  | { readonly id: number; readonly value?: unknown; readonly error?: string }
+export type Calls = typeof calls
+
+const [file = '', port = '', caFile = '', begun = '0'] = process.argv.slice(2)
+let ahead = Number(begun)
+const clock = () => Date.now() + ahead
+const log = pino({ level: 'silent' })
+const audit = () => {}
+const config = configSchema.shape.session.parse({
+  secret: 'the secret of these tests, and of no server',
+  cookies: [{ domain: 'example.com', authelia_url: 'https://auth.example.com' }],
+})
+const [domain] = config.cookies
+if (domain === undefined) throw new Error('no domain')
+const storage = await openStorage({ encryption_key: 'x'.repeat(20), local: { path: file } }, { log })
+const sessions = await openSessions({ config, storage, clock, log, audit })
+const guard = {
+  first_pause: '1s',
+  longest_pause: '2s',
+  fraud_lock: '2s',
+  pushes_per_user: 10_000,
+  pushes_per_address: 100_000,
+  pushes_in_all: 1_000_000,
+}
+const duo = await openDuo({
+  config: duoConfig({ hostname: `localhost:${port}`, ca_file: caFile, guard }),
+  application: 'Postern',
+  encryptionKey: 'x'.repeat(20),
+  people: unregulated,
+  storage,
+  clock,
+  log,
+  audit,
+})
+duo.onFraud(async username => void (await sessions.endAllOf(username)))
+const waiting = new Map<number, AbortController>()
+
+const calls = {
+  /** @param mark stays in the session, whatever becomes of it */
+  async signIn(_id: number, username: string, mark: string): Promise<Session> {
+    const login = { username, credential: mark, remember: false, browser: mark, ip: undefined }
+    return (await sessions.start(domain, login, null)).session
+  },
+  start: async (_id: number, username: string, key: string, device: string) =>
+    (
+      await duo.start(
+        { sessionKey: key, username, displayName: username, email: undefined },
+        push(device),
+        facts({ browser: key, at: clock() }),
+      )
+    ).outcome,
+  state: async (_id: number, key: string) => (await duo.newest(key))?.state ?? null,
+  async watch(id: number, key: string, within: number): Promise<void> {
+    const gone = new AbortController()
+    waiting.set(id, gone)
+    await duo.change(key, 0, within, gone.signal)
+    waiting.delete(id)
+  },
+  cancel: (_id: number, key: string) => duo.cancel(key),
+  /** As the portal does it: whether this session is at level 2 now. */
+  async claim(_id: number, session: Session): Promise<boolean> {
+    const claimed = await duo.claim(session.key)
+    if (claimed === null) return false
+    return (await sessions.raise(session, { how: 'push', at: clock(), said: '' })) !== 'ended'
+  },
+  async signOut(_id: number, session: Session): Promise<void> {
+    await duo.cancel(session.key)
+    await sessions.end(session)
+  },
+}
+
+const send = (message: ToParent) => void (process.connected && process.send?.(message))
+
+async function answer({ id, call, args }: Extract<FromParent, { call: unknown }>): Promise<void> {
+  try {
+    // What the parent sends is typed there, by the same table.
+    const asked = calls[call] as (id: number, ...args: readonly unknown[]) => Promise<unknown>
+    send({ id, value: await asked(id, ...args) })
+  } catch (error) {
+    send({ id, error: String(error) })
+  }
+}
+
+process.on('message', (message: FromParent) => {
+  if ('ahead' in message) ahead = message.ahead
+  else if ('gone' in message) waiting.get(message.gone)?.abort()
+  else void answer(message)
+})
+process.on('disconnect', () => process.exit(1))
+process.on('SIGTERM', async () => {
+  await duo.close()
+  await sessions.close()
+  await storage.close()
+  process.exit(0)
+})
+send({ ready: true })
