@@ -81,6 +81,13 @@ export const testNeeds = [
     tests: ['test/packaging/deploy*'],
   },
   {
+    name: 'slapd',
+    why: 'the real OpenLDAP for people of a directory',
+    found: 'command -v slapd || test -x /usr/sbin/slapd',
+    debian: ['slapd', 'ldap-utils'],
+    tests: ['test/users/ldap*'],
+  },
+  {
     name: 'fonts',
     why: 'screenshots need letters, Arabic, Chinese and Devanagari ones too',
     found: 'test -d /usr/share/fonts/truetype/noto',

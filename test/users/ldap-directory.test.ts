@@ -1,0 +1,159 @@
+import { createServer, type Server } from 'node:net'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { type LdapSettings, ldapDirectory } from '../../src/users/ldap-directory.ts'
+import { escapeFilterValue, fillFilter, ldapPresets } from '../../src/users/ldap-filter.ts'
+import { endsWithSuite } from '../support/process.ts'
+import { type Slapd, startSlapd } from './slapd.ts'
+
+const cleanup = endsWithSuite()
+let slapd: Slapd
+beforeAll(async () => {
+  slapd = await startSlapd(cleanup)
+})
+
+const settings = (given: Partial<LdapSettings> = {}): LdapSettings => ({
+  ...ldapPresets.rfc2307bis,
+  // OpenLDAP knows it only with its password policy, and an unknown attribute makes the condition undefined, which matches nobody.
+  users_filter: '(&(|({username_attribute}={input})({mail_attribute}={input}))(objectClass=inetOrgPerson))',
+  address: `ldap://localhost:${slapd.port}`,
+  start_tls: true,
+  timeout: 1000,
+  tls: { ca: slapd.ca },
+  base_dn: 'dc=example,dc=com',
+  group_search_mode: 'filter',
+  user: 'cn=postern,dc=example,dc=com',
+  password: 'service',
+  ...given,
+})
+const directory = (given: Partial<LdapSettings> = {}) => ldapDirectory(settings(given), Date.now)
+const john = 'uid=john,ou=people,dc=example,dc=com'
+
+/** Listens, and keeps what it was sent. */
+async function listener(answer: (data: Buffer) => Buffer | undefined): Promise<{ port: number; received: Buffer[] }> {
+  const received: Buffer[] = []
+  const server: Server = createServer(socket => {
+    socket.on('error', () => {})
+    onTestFinished(() => void socket.destroy())
+    socket.on('data', (data: Buffer) => {
+      received.push(data)
+      const said = answer(data)
+      if (said !== undefined) socket.write(said)
+    })
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return { port: address.port, received }
+}
+
+describe(ldapDirectory, () => {
+  it('finds a person by name and by mail, with the groups of the filter', async () => {
+    const found = await directory().find('john')
+    expect(found?.dn).toBe(john)
+    expect(found?.person).toMatchObject({ username: 'john', displayName: 'John Doe', emails: ['john@example.com'] })
+    expect(found?.person.groups).toEqual(['dev'])
+    expect((await directory().find('john@example.com'))?.person.username).toBe('john')
+    expect(await directory().find('nobody')).toBeUndefined()
+  })
+
+  it('gives the name as the directory spells it, however it was typed', async () => {
+    expect((await directory().find('JOHN'))?.person.username).toBe('john')
+  })
+
+  it('tells the right password from a wrong one', async () => {
+    expect(await directory().isPassword(john, 'johns password')).toBe(true)
+    expect(await directory().isPassword(john, 'janes password')).toBe(false)
+  })
+
+  it.each(['', '\0', '\0\0\0', 'johns password\0', 'johns password\0x'])(
+    'row 90: the password %j is refused before any bind',
+    async password => {
+      const { port, received } = await listener(() => undefined)
+      const asked = directory({ address: `ldap://localhost:${port}` })
+      expect(await asked.isPassword(john, password)).toBe(false)
+      expect(received).toEqual([])
+      expect(await directory().isPassword(john, password)).toBe(false)
+    },
+  )
+
+  it('row 90: nor is an empty DN bound, which would be anonymous', async () => {
+    expect(await directory().isPassword('', 'anything')).toBe(false)
+  })
+
+  it.each([
+    '*',
+    'j*',
+    '*)(uid=*',
+    'john)(|(uid=*',
+    'john\0',
+    '\\2a',
+    'j\\2a',
+    'john,ou=people',
+    '{username_attribute}',
+  ])('row 91: %j means nobody', async typed => {
+    expect(await directory().find(typed)).toBeUndefined()
+  })
+
+  it('row 91: a name that means several entries means nobody', async () => {
+    expect(await directory().find('shared@example.com')).toBeUndefined()
+    expect((await directory().find('jane'))?.person.username).toBe('jane')
+  })
+
+  it('row 101: a wrong certificate ends it before any bind', async () => {
+    await expect(directory({ tls: {} }).isPassword(john, 'johns password')).rejects.toThrow(/self-signed certificate/)
+    await expect(
+      directory({ address: `ldap://127.0.0.1:${slapd.port}` }).isPassword(john, 'johns password'),
+    ).rejects.toThrow(/127\.0\.0\.1/)
+  })
+
+  it('row 101: StartTLS refused (stripped): no bind in the clear', async () => {
+    // protocolError to whatever is asked first: message 2, extended response.
+    const { port, received } = await listener(data =>
+      Buffer.from([0x30, 0x0c, 0x02, 0x01, data[4] ?? 0, 0x78, 0x07, 0x0a, 0x01, 0x02, 0x04, 0x00, 0x04, 0x00]),
+    )
+    const asked = directory({ address: `ldap://localhost:${port}` })
+    await expect(asked.isPassword(john, 'johns password')).rejects.toThrow()
+    await expect(asked.find('john')).rejects.toThrow()
+    expect(Buffer.concat(received).toString('latin1')).not.toMatch(/johns password|service/)
+    expect(received.length).toBeGreaterThan(0)
+  })
+
+  it('row 101: StartTLS promised and then silence: a deadline, and no bind', async () => {
+    const { port, received } = await listener(data =>
+      data[0] === 0x30
+        ? Buffer.from([0x30, 0x0c, 0x02, 0x01, data[4] ?? 0, 0x78, 0x07, 0x0a, 0x01, 0x00, 0x04, 0x00, 0x04, 0x00])
+        : undefined,
+    )
+    const asked = directory({ address: `ldap://localhost:${port}`, timeout: 200 })
+    await expect(asked.isPassword(john, 'johns password')).rejects.toThrow(/in time/)
+    expect(Buffer.concat(received).toString('latin1')).not.toContain('johns password')
+  })
+
+  it('row 101: down and slow are errors, not wrong passwords', async () => {
+    const { port } = await listener(() => undefined)
+    for (const start_tls of [true, false])
+      await expect(
+        directory({ address: `ldap://localhost:${port}`, timeout: 200, start_tls }).isPassword(john, 'x'),
+      ).rejects.toThrow()
+    await expect(directory({ address: 'ldap://localhost:1' }).isPassword(john, 'x')).rejects.toThrow()
+  })
+})
+
+describe(fillFilter, () => {
+  const values = { attributes: ldapPresets.lldap.attributes, input: 'x' }
+  it.each([
+    ['({username_attribute}={input})', '(uid=x)'],
+    ['(a>={date-time:generalized})', '(a>=19700101000000Z)'],
+    ['(a>={date-time:unix})', '(a>=0)'],
+    ['(a>={date-time:microsoft-nt})', '(a>=116444736000000000)'],
+  ])('%s becomes %s', (filter, filled) => expect(fillFilter(filter, values, 0)).toBe(filled))
+
+  it('row 91: a value is never taken for a placeholder', () => {
+    expect(fillFilter('({input})', { ...values, input: '{dn}', dn: 'cn=root' }, 0)).toBe('({dn})')
+  })
+})
+
+it('row 91: what has a meaning in a filter is escaped', () => {
+  expect(escapeFilterValue('*()\\\0é')).toBe('\\2a\\28\\29\\5c\\00é')
+})
