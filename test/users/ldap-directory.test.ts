@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { type LdapSettings, ldapDirectory } from '../../src/users/ldap-directory.ts'
 import { escapeFilterValue, fillFilter, ldapPresets } from '../../src/users/ldap-filter.ts'
@@ -84,6 +85,9 @@ describe(ldapDirectory, () => {
   it.each([
     '*',
     'j*',
+    'jan*',
+    'j\\6fhn',
+    'john)(cn=John',
     '*)(uid=*',
     'john)(|(uid=*',
     'john\0',
@@ -128,6 +132,33 @@ describe(ldapDirectory, () => {
     const asked = directory({ address: `ldap://localhost:${port}`, timeout: 200 })
     await expect(asked.isPassword(john, 'johns password')).rejects.toThrow(/in time/)
     expect(Buffer.concat(received).toString('latin1')).not.toContain('johns password')
+  })
+
+  it('row 101: what was put behind the answer to StartTLS is no part of the answer to the bind', async () => {
+    const server = createServer(plain => {
+      onTestFinished(() => void plain.destroy())
+      plain.on('error', () => {})
+      plain.once('data', (asked: Buffer) => {
+        const id = asked[4] ?? 0
+        const promised = [0x30, 0x0c, 0x02, 0x01, id, 0x78, 0x07, 0x0a, 0x01, 0x00, 0x04, 0x00, 0x04, 0x00]
+        // The beginning of a successful bind, whose text is what comes next: the true answer, which refuses.
+        const begun = [0x30, 0x1a, 0x02, 0x01, id + 1, 0x61, 0x15, 0x0a, 0x01, 0x00, 0x04, 0x00, 0x04, 0x0e]
+        plain.write(Buffer.from([...promised, ...begun]))
+        const encrypted = new TLSSocket(plain, { isServer: true, key: slapd.key, cert: slapd.ca })
+        encrypted.on('error', () => {})
+        encrypted.on('data', (bind: Buffer) => {
+          if (bind[5] === 0x60 || bind[6] === 0x60)
+            encrypted.write(
+              Buffer.from([0x30, 0x0c, 0x02, 0x01, bind[4] ?? 0, 0x61, 0x07, 0x0a, 0x01, 0x31, 0x04, 0x00, 0x04, 0x00]),
+            )
+        })
+      })
+    })
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void server.close())
+    const address = server.address()
+    if (address === null || typeof address === 'string') throw new Error('no port')
+    expect(await directory({ address: `ldap://localhost:${address.port}` }).isPassword(john, 'wrong')).toBe(false)
   })
 
   it('row 101: down and slow are errors, not wrong passwords', async () => {

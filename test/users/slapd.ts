@@ -71,6 +71,7 @@ export interface Slapd {
   readonly port: number
   /** PEM; the server's certificate is for localhost. */
   readonly ca: string
+  readonly key: string
   stop(signal?: NodeJS.Signals): Promise<unknown>
   signal(signal: NodeJS.Signals): void
 }
@@ -127,6 +128,7 @@ access to * by users read by * none
   return {
     port,
     ca: certificate.cert,
+    key: certificate.private,
     stop: running.stop,
     signal: signal => void running.child.kill(signal),
   }
