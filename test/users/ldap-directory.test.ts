@@ -62,6 +62,19 @@ describe(ldapDirectory, () => {
     expect((await directory().find('JOHN'))?.person.username).toBe('john')
   })
 
+  it('takes the groups of an attribute of the person', async () => {
+    const attributes = { ...ldapPresets.rfc2307bis.attributes, member_of: 'seeAlso' }
+    const found = await directory({ group_search_mode: 'memberof', attributes }).find('john')
+    expect(found?.person.groups.toSorted()).toEqual(['a+b', 'dev'])
+  })
+
+  it('speaks ldaps, with the CA given, and without it not', async () => {
+    const address = `ldaps://localhost:${slapd.securePort}`
+    expect((await directory({ address }).find('john'))?.dn).toBe(john)
+    expect(await directory({ address }).isPassword(john, 'johns password')).toBe(true)
+    await expect(directory({ address, tls: {} }).find('john')).rejects.toThrow(/self-signed certificate/)
+  })
+
   it('tells the right password from a wrong one', async () => {
     expect(await directory().isPassword(john, 'johns password')).toBe(true)
     expect(await directory().isPassword(john, 'janes password')).toBe(false)

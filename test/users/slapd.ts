@@ -6,7 +6,7 @@ import { freePort, requiredProgram, start, temporaryFolder, until } from '../sup
 
 type Cleanup = (end: () => void | Promise<void>) => void
 
-const people = `dn: dc=example,dc=com
+const people = String.raw`dn: dc=example,dc=com
 objectClass: dcObject
 objectClass: organization
 o: Example
@@ -34,6 +34,8 @@ sn: Doe
 displayName: John Doe
 mail: john@example.com
 userPassword: johns password
+seeAlso: cn=dev,ou=groups,dc=example,dc=com
+seeAlso: cn=a\+b,ou=groups,dc=example,dc=com
 
 dn: uid=jane,ou=people,dc=example,dc=com
 objectClass: inetOrgPerson
@@ -61,7 +63,7 @@ objectClass: groupOfNames
 cn: staff
 member: cn=dev,ou=groups,dc=example,dc=com
 
-dn: cn=with\\, comma,ou=groups,dc=example,dc=com
+dn: cn=with\, comma,ou=groups,dc=example,dc=com
 objectClass: groupOfNames
 cn: with, comma
 member: uid=john,ou=people,dc=example,dc=com
@@ -69,6 +71,8 @@ member: uid=john,ou=people,dc=example,dc=com
 
 export interface Slapd {
   readonly port: number
+  /** Of ldaps. */
+  readonly securePort: number
   /** PEM; the server's certificate is for localhost. */
   readonly ca: string
   readonly key: string
@@ -115,7 +119,9 @@ access to * by users read by * none
   const add = start(slapadd, ['-f', at('slapd.conf'), '-l', at('people.ldif')], { cleanup })
   if ((await add.exit) !== 0) throw new Error(add.output())
   const port = await freePort()
-  const running = start(slapd, ['-f', at('slapd.conf'), '-h', `ldap://127.0.0.1:${port}/`, '-d', '0'], { cleanup })
+  const securePort = await freePort()
+  const addresses = `ldap://127.0.0.1:${port}/ ldaps://127.0.0.1:${securePort}/`
+  const running = start(slapd, ['-f', at('slapd.conf'), '-h', addresses, '-d', '0'], { cleanup })
   await until(
     () =>
       new Promise<boolean>(resolve => {
@@ -127,6 +133,7 @@ access to * by users read by * none
   )
   return {
     port,
+    securePort,
     ca: certificate.cert,
     key: certificate.private,
     stop: running.stop,
