@@ -9,6 +9,7 @@ import { type Connection, checkDuo, connectDuo } from '../duo/connect.ts'
 import { CORRECTED_FROM_SECONDS } from '../duo/duo-clock.ts'
 import { readiness } from '../duo/readiness.ts'
 import { lookAtStorage } from '../storage/look.ts'
+import { storageFile } from '../storage/open-storage.ts'
 import { readUsersFile } from '../users/people.ts'
 import { everybodyOf, type UsersFile } from '../users/users-file.ts'
 import { type Finding, formatFinding, known } from './doctor/finding.ts'
@@ -73,7 +74,7 @@ function usersFindings(users: UsersFile | undefined, said: readonly string[]): F
 function storageFinding({ storage }: Config): Finding {
   const as = process.getuid === undefined ? '' : ` as ${nameOfUser()}`
   const wrong = lookAtStorage(storage)
-  if (wrong === null) return { area: 'storage', severity: 'ok', what: `${storage.local.path} can be opened${as}` }
+  if (wrong === null) return { area: 'storage', severity: 'ok', what: `${storageFile(storage)} can be opened${as}` }
   return { area: 'storage', severity: 'error', what: `${wrong.message}${as}`, mend: wrong.mend, reason: wrong.reason }
 }
 

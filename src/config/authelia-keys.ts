@@ -68,10 +68,11 @@ const foreignKeys: Record<string, Foreign> = {
   'authentication_backend.ldap': refused(`${noDirectory} LDAP is not built yet.`),
   'session.domain': refused('Give it as session.cookies: a list, each entry with domain and authelia_url.'),
   'session.remember_me_duration': refused('Its name is session.remember_me.'),
-  'storage.mysql': refused('MySQL is not supported; give storage.local.path.'),
-  'storage.postgres': refused(
-    'This version keeps its records in the file of storage.local. PostgreSQL is not built yet.',
-  ),
+  'storage.mysql': refused('MySQL is not supported; give storage.local.path or storage.postgres.'),
+  'storage.postgres.servers': refused('Give an address that always leads to the primary: docs/postgres.md.'),
+  'storage.postgres.ssl': refused('Its name is storage.postgres.tls.'),
+  'storage.postgres.host': refused('Give it as storage.postgres.address, such as tcp://postgres:5432.'),
+  'storage.postgres.port': refused('Give it as storage.postgres.address, such as tcp://postgres:5432.'),
 }
 
 /** The same for an environment variable, by its name without the prefix: `SESSION_REDIS_PASSWORD`. */

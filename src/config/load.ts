@@ -6,6 +6,7 @@ import { checkDuoKeys } from './checks/duo-keys.ts'
 import { checkRedis } from './checks/redis.ts'
 import { createReport } from './checks/report.ts'
 import { checkSecrets, isPlaceholder } from './checks/secrets.ts'
+import { checkStorage } from './checks/storage.ts'
 import { parseDocument } from './document.ts'
 import { withEnvironment } from './environment.ts'
 import { inOrder, type Problem } from './problem.ts'
@@ -48,6 +49,7 @@ export async function loadConfig(file: string, env: NodeJS.ProcessEnv): Promise<
   checkAuthzEndpoints(report)
   checkDuoKeys(report, isPlaceholder)
   checkRedis(report)
+  checkStorage(report)
   checkSecrets(report)
   const checked = configSchema.safeParse(document.value)
   // A variable that could not be used is told as such, not as a missing key too.

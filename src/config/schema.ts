@@ -18,6 +18,7 @@ import {
   trustedProxy,
   webUrl,
 } from './notations.ts'
+import { postgres } from './postgres.ts'
 import { proxyUrl } from './proxy-url.ts'
 import { redis } from './redis.ts'
 
@@ -33,6 +34,8 @@ export const secretKeys = [
   'session.redis.high_availability.sentinel_password',
   'session.redis.tls.private_key',
   'storage.encryption_key',
+  'storage.postgres.password',
+  'storage.postgres.tls.private_key',
   'duo_api.integration_key',
   'duo_api.secret_key',
 ] as const
@@ -199,7 +202,10 @@ export const configSchema = z.strictObject({
     .prefault({}),
   storage: z.strictObject({
     encryption_key: z.string().min(20).meta({ expected: 'a random text' }),
-    local: z.strictObject({ path: filePath }),
+    // That one of them is there is told by checks/storage.ts.
+    local: z.strictObject({ path: filePath }).optional(),
+    /** For records. Without Redis, sessions and counters stay in the file of `local`. */
+    postgres: postgres.optional(),
   }),
   definitions: z.strictObject({ network: z.record(z.string(), oneOrMany(network)).default({}) }).prefault({}),
   access_control: z

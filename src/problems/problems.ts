@@ -148,6 +148,10 @@ export const problems = {
     title: 'The directory does not answer',
     mend: 'Look at the log line before this one; check authentication_backend.ldap.address, and that the directory runs.',
   },
+  'records-down': {
+    title: 'The records cannot be reached or written',
+    mend: 'Look at the log line before this one: start PostgreSQL or correct storage.postgres; where they are in a file, look at its disk. Postern tries again by itself.',
+  },
   'storage-folder': {
     title: 'The folder of the storage file is missing',
     mend: 'Create it, writable for the user that Postern runs as, or correct storage.local.path.',
@@ -169,8 +173,32 @@ export const problems = {
     mend: 'Give Postern a file of its own: change storage.local.path.',
   },
   'storage-newer': {
-    title: 'The storage file was written by a newer Postern',
-    mend: 'Run the newer version again, or restore the backup from before the upgrade.',
+    title: 'The storage was written by a newer Postern',
+    mend: 'Run the newer version again, or take its changes back with it first (postern migrate --to): docs/upgrading.md.',
+  },
+  'storage-key': {
+    title: 'storage.encryption_key is not the one that the records were written with',
+    mend: 'Give the former key again, or the one that postern change-encryption-key put in its place: docs/storage.md.',
+  },
+  'storage-postgres': {
+    title: 'PostgreSQL does not answer',
+    mend: 'Start it, or correct storage.postgres.address; look at what is between here and there, such as a firewall or a network of Docker.',
+  },
+  'storage-postgres-login': {
+    title: 'PostgreSQL refuses Postern',
+    mend: 'Correct username, password and database in storage.postgres; look at pg_hba.conf, and at how many connections it has left.',
+  },
+  'storage-postgres-tls': {
+    title: 'The connection to PostgreSQL cannot be secured',
+    mend: 'Switch TLS on in PostgreSQL; give the certificate of its CA as storage.postgres.tls.ca_file, and the name in its certificate as storage.postgres.tls.server_name. Take tls out only where nobody is between here and there.',
+  },
+  'storage-postgres-rights': {
+    title: 'PostgreSQL lets Postern make no tables',
+    mend: 'Create the schema for the user of storage.postgres, as docs/postgres.md has it.',
+  },
+  'storage-postgres-read-only': {
+    title: 'This PostgreSQL is a standby, which cannot be written',
+    mend: 'Give the address of the primary in storage.postgres.address, or one that always leads to it.',
   },
   'redis-down': {
     title: 'Redis does not answer',
@@ -180,8 +208,12 @@ export const problems = {
     title: 'Redis refuses Postern',
     mend: 'Correct session.redis.username and password, or give the user the permissions of docs/redis.md.',
   },
+  'redis-tls': {
+    title: 'The certificate of Redis does not verify',
+    mend: 'Give the certificate of its CA as session.redis.tls.ca_file, and the name in its certificate as session.redis.tls.server_name; or take tls out where Redis speaks none.',
+  },
   'redis-full': {
-    title: 'Redis cannot store anything: it is full, or its disk is',
+    title: 'Redis takes no writes: it is full, its disk is, or it has too few replicas',
     mend: 'Give it more memory (maxmemory) or disk, and look at what else uses it. Who is signed in stays in; nobody can sign in or out.',
   },
   'redis-read-only': {

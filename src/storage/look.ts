@@ -1,12 +1,12 @@
 import { accessSync, constants, statSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { dirname } from 'node:path'
 import type { Config } from '../config/schema.ts'
-import { refuseForeign } from './open-storage.ts'
+import { refuseForeign, storageFile } from './open-storage.ts'
 import { StorageProblem } from './storage-problem.ts'
 
 /** What would keep this user from opening the storage, found without making or changing anything; null when nothing would. */
-export function lookAtStorage({ local }: Config['storage']): StorageProblem | null {
-  const path = resolve(local.path)
+export function lookAtStorage(config: Config['storage']): StorageProblem | null {
+  const path = storageFile(config)
   try {
     if (!statSync(dirname(path), { throwIfNoEntry: false })?.isDirectory())
       return new StorageProblem('storage-folder', dirname(path))

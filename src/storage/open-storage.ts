@@ -20,13 +20,18 @@ const AUTHELIA_TABLES = ['authentication_logs', 'totp_configurations', 'user_pre
 // What one statement waits in place. The rest of the waiting is whenFree's, which lets the event loop go on.
 const BUSY_TIMEOUT: Milliseconds = 10
 
+const USUAL_FILE = '/var/lib/postern/postern.sqlite3'
+
+/** The file of this machine. Where records are in PostgreSQL it need not be named. */
+export const storageFile = ({ local }: Config['storage']): string => resolve(local?.path ?? USUAL_FILE)
+
 /**
  * Opens the file, makes it when it is missing (its folder must be there), and brings its tables up to date: whole or not at all, by one
  * process while others wait.
  * @throws {StorageProblem} when the file is not ours, newer, broken or out of reach
  */
 export async function openStorage(config: Config['storage'], { log }: { log: FastifyBaseLogger }): Promise<Storage> {
-  const path = resolve(config.local.path)
+  const path = storageFile(config)
   prepareFile(path, log)
   refuseForeign(path)
   const open: DatabaseSync[] = []

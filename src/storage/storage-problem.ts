@@ -1,8 +1,8 @@
 import { problems, type Reason } from '../problems/problems.ts'
 
-type StorageReason = Extract<Reason, `storage-${string}`>
+type StorageReason = Extract<Reason, `storage-${string}` | `redis-${string}`>
 
-/** What an administrator must mend before the file can be opened. Nothing was changed in it. */
+/** What an administrator must mend before the file, or Redis, can be used. Nothing was changed in it. */
 export class StorageProblem extends Error {
   readonly reason: Reason
   readonly mend: string

@@ -50,7 +50,7 @@ describe('config.template.yml', () => {
   it('row 147: is refused as it stands, and each secret is named', async () => {
     const loaded = await loadConfig(templateFile, {})
     const named = loaded.ok ? [] : loaded.problems.map(({ key, line, message }) => ({ key, line: line > 0, message }))
-    const shown = secretKeys.filter(key => !key.startsWith('session.redis.')) // of a section that is switched off
+    const shown = secretKeys.filter(key => !/^(?:session\.redis|storage\.postgres)\./.test(key)) // of a section that is switched off
     expect(named.map(({ key }) => key).toSorted()).toEqual([...shown, 'duo_api.hostname'].toSorted())
     for (const { line, message } of named) {
       expect(line).toBe(true)
@@ -71,7 +71,12 @@ describe('config.template.yml', () => {
     const document = parseDocument(whole)
     document.deleteIn(without.split('.'))
     writeFileSync(file, document.toString())
-    const more = Object.fromEntries(secrets.map(name => [`POSTERN_SESSION_REDIS_${name}`, 'a password of this test']))
+    const more = Object.fromEntries(
+      [...secrets.map(name => `SESSION_REDIS_${name}`), 'STORAGE_POSTGRES_PASSWORD'].map(name => [
+        `POSTERN_${name}`,
+        'a password of this test',
+      ]),
+    )
     const loaded = await loadConfig(file, { ...env, ...more })
     expect(loaded.ok ? loaded.warnings : loaded.problems.map(formatProblem)).toEqual([])
   })

@@ -1,0 +1,10 @@
+import { Unavailable } from '../problems/unavailable.ts'
+
+/** The records cannot be reached, or not be written, now. Logged where the state changes, not for each query. */
+export class RecordsDown extends Unavailable {
+  readonly reason = 'records-down'
+  constructor(cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause })
+    this.name = 'RecordsDown'
+  }
+}
