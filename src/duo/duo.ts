@@ -206,8 +206,10 @@ export interface Duo {
   /** The newest push that this person's phone denied or reported, until it was marked as seen. */
   refusal(username: string): Promise<Refusal | null>
   refusalsSeen(username: string): Promise<void>
-  /** The way that this person used or chose last. */
-  keptWay(username: string): Promise<Way | null>
+  /** The way that this person used or chose last, and its device's name; that of a passcode is empty. */
+  keptWay(username: string): Promise<{ readonly way: Way; readonly name: string } | null>
+  /** No way is preferred any more, until one is used. */
+  forgetWay(username: string): Promise<void>
   /** False: preauth does not offer this way. */
   keepWay(owner: Owner, way: Way, facts: RequestFacts): Promise<boolean>
   /**

@@ -8,8 +8,8 @@ export interface KeptWays {
   of(username: string): Promise<{ readonly way: Way; readonly name: string } | null>
   /** @param name of the device: all that can be said of it once Duo has forgotten it */
   keep(username: string, way: Way, name: string): Promise<void>
-  /** Only when it is still this one: another may have been chosen meanwhile. */
-  forget(username: string, way: Way): Promise<void>
+  /** @param way only when it is still this one: another may have been chosen meanwhile; undefined: whichever it is */
+  forget(username: string, way?: Way): Promise<void>
 }
 
 const rowShape = z.union([
@@ -37,12 +37,9 @@ export function keptWays(db: Kysely<Tables>): KeptWays {
         .execute()
     },
     async forget(username, way) {
-      await db
-        .deleteFrom('postern_duo_devices')
-        .where('username', '=', username)
-        .where('device', '=', deviceOf(way))
-        .where('method', '=', way.kind)
-        .execute()
+      const mine = db.deleteFrom('postern_duo_devices').where('username', '=', username)
+      const these = way === undefined ? mine : mine.where('device', '=', deviceOf(way)).where('method', '=', way.kind)
+      await these.execute()
     },
   }
 }

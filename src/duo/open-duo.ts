@@ -178,7 +178,8 @@ export async function openDuo(parts: Parts): Promise<Duo> {
     refusal: username => newestRefusal(records, username),
     refusalsSeen: username => records.markRefusalsSeen(username, clock()),
 
-    keptWay: async username => (await kept.of(username))?.way ?? null,
+    keptWay: kept.of,
+    forgetWay: kept.forget,
 
     async keepWay(owner, way, facts) {
       if (way.kind !== 'passcode' && !isPlain(way.device)) return false

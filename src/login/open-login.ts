@@ -126,7 +126,13 @@ export function openLogin({
       if (replaces !== null) await duo?.cancel(replaces.key)
       const started = await sessions.start(
         visitor.domain,
-        { username: answer.person.username, credential: answer.person.credential, remember },
+        {
+          username: answer.person.username,
+          credential: answer.person.credential,
+          remember,
+          browser: visitor.browser,
+          ip: visitor.ip,
+        },
         replaces,
       )
       audit('login.succeeded', facts)
@@ -253,7 +259,7 @@ export function openLogin({
     },
 
     async keptWay({ who }) {
-      return duo === null || who === null ? null : duo.keptWay(who.person.username)
+      return duo === null || who === null ? null : ((await duo.keptWay(who.person.username))?.way ?? null)
     },
 
     async keepWay(visitor, way) {
