@@ -9,7 +9,7 @@ import { afterAll, onTestFinished } from 'vitest'
 export const node = join(import.meta.dirname, '../../node_modules/.bin/node')
 export const projectRoot = join(import.meta.dirname, '../..')
 
-type Cleanup = (end: () => void | Promise<void>) => void
+export type Cleanup = (end: () => void | Promise<void>) => void
 
 /** For what a `beforeAll` starts: the last first. Call it where the suite is described; `afterAll` inside a hook does nothing. */
 export function endsWithSuite(): Cleanup {

@@ -27,7 +27,7 @@ export function asFault(error: unknown): unknown {
   if (error instanceof RedisDown) return error
   const code = replyCode(error)
   const detail = error instanceof Error ? messageOf(error) : String(error)
-  if (code === undefined) return new RedisDown('redis-down', detail, error)
+  if (code === undefined) return new RedisDown(isOfTls(error) ? 'redis-tls' : 'redis-down', detail, error)
   const reason = Object.hasOwn(meanings, code) ? meanings[code] : undefined
   return reason === undefined ? error : new RedisDown(reason, detail, error)
 }
@@ -43,4 +43,11 @@ export function connectFault(error: unknown): RedisDown {
 function messageOf(error: Error): string {
   if (error.message !== '') return error.message
   return error instanceof AggregateError ? error.errors.map(one => String(one?.message ?? one)).join('; ') : error.name
+}
+
+/** OpenSSL's words for a certificate have no prefix in common: what is neither the system's nor Node's own is TLS's. */
+function isOfTls(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+  if (code === 'EPROTO' || /^ERR_(?:SSL|TLS)_/.test(code)) return true
+  return code !== '' && !/^(?:E[A-Z0-9]+$|EAI_|ERR_)/.test(code)
 }

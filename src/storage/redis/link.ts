@@ -29,13 +29,14 @@ export interface Link {
   close(): void
 }
 
-interface LinkOptions {
+export interface LinkOptions {
   readonly access: Access
   /** Asked before each attempt, so that a name or a Sentinel can answer otherwise than before. */
   readonly where: () => Address | Promise<Address>
   /** Throws {WrongServer} what must not be talked to. */
   readonly inspect?: (server: ServerFacts) => void
   readonly heartbeat: Milliseconds
+  /** A heartbeat was answered that was sent then, by `performance.now()`. */
   readonly heard?: (sentAt: Milliseconds) => void
   /** Told of each change, and of each attempt that failed. */
   readonly changed: (fault: RedisDown | null) => void
@@ -80,7 +81,7 @@ export function openLink(options: LinkOptions): Link {
       fault = null
       upSince = performance.now()
       changed(null)
-      schedule()
+      schedule(0)
     } catch (error) {
       fresh?.destroy()
       if (!closed) failed(error)
@@ -112,19 +113,21 @@ export function openLink(options: LinkOptions): Link {
     changed(fault)
   }
 
-  function schedule(): void {
-    beat = setTimeout(() => {
-      const sentAt = performance.now()
-      send(['PING']).then(
-        () => {
-          options.heard?.(sentAt)
-          if (client !== null) schedule()
-        },
-        () => {
-          if (client !== null) schedule()
-        },
-      )
-    }, heartbeat)
+  function schedule(after: Milliseconds): void {
+    beat = setTimeout(() => void pulse(), after)
+  }
+
+  async function pulse(): Promise<void> {
+    const own = client
+    const sentAt = performance.now()
+    try {
+      await send(['PING'])
+      if (own === client) options.heard?.(sentAt)
+    } catch (error) {
+      // The first word is Redis' own: it loads its data, or has lost its primary. Nothing is served from it then.
+      if (own !== null) broken(own, error)
+    }
+    if (own !== null && own === client) schedule(heartbeat)
   }
 
   function send(args: readonly Argument[]): Promise<Reply> {

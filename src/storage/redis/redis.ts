@@ -60,7 +60,7 @@ export interface Trouble {
 }
 
 /** Each is an entry of problems/ too. `redis-full` and `redis-read-only`: it can be read. */
-export type RedisReason = 'redis-down' | 'redis-denied' | 'redis-full' | 'redis-read-only'
+export type RedisReason = 'redis-down' | 'redis-denied' | 'redis-tls' | 'redis-full' | 'redis-read-only'
 
 /** Redis did not do it, or it is not known whether it did. Logged where the state changes, not for each command. */
 export class RedisDown extends Unavailable {

@@ -1,0 +1,154 @@
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import type { ConnectionOptions } from 'node:tls'
+import type { FastifyBaseLogger } from 'fastify'
+import { z } from 'zod'
+import type { Clock } from '../../clock.ts'
+import type { Config } from '../../config/schema.ts'
+import { StorageProblem } from '../storage-problem.ts'
+import { replyCode } from './faults.ts'
+import { type Access, type Address, WrongServer } from './link.ts'
+import { lookAt, tryOut, warnOfEviction } from './look.ts'
+import { openPrimary } from './primary.ts'
+import { type Argument, type Redis, RedisDown, type Reply } from './redis.ts'
+import type { Servers } from './servers.ts'
+import { openTrouble } from './trouble.ts'
+
+const PREFIX = 'postern:'
+
+type RedisConfig = NonNullable<Config['session']['redis']>
+
+/**
+ * Connects, and goes on trying for as long as the process lives: Redis that is down is no reason not to serve what needs none.
+ * @throws {StorageProblem} when waiting would not mend it: a wrong password, another kind of server, a certificate that does not verify
+ */
+export async function openRedis(
+  config: RedisConfig,
+  { clock, log }: { clock: Clock; log: FastifyBaseLogger },
+): Promise<Redis> {
+  const access = accessOf(config)
+  const trouble = openTrouble(clock, log)
+  const first = Promise.withResolvers<RedisDown | null>()
+  const servers: Servers = openPrimary(
+    access,
+    () => addressOf(config),
+    fault => {
+      trouble.connection(fault)
+      first.resolve(fault)
+    },
+  )
+  const close = async () => {
+    trouble.close()
+    servers.close()
+  }
+  const fault = (await first.promise) ?? (await look())
+  const problem = fault === null ? null : asProblem(fault)
+  if (problem !== null) {
+    await close()
+    throw problem
+  }
+
+  /** Whether it is there to be used. */
+  async function look(): Promise<RedisDown | null> {
+    try {
+      await tryOut(servers, `${PREFIX}probe`)
+      warnOfEviction(await lookAt(servers), log)
+      return null
+    } catch (error) {
+      if (error instanceof RedisDown) return error
+      throw error
+    }
+  }
+
+  async function send(key: string, args: readonly Argument[]): Promise<Reply> {
+    try {
+      return await servers.send(key, args)
+    } catch (error) {
+      if (error instanceof RedisDown && servers.fault === null)
+        trouble.command(error, () => servers.send(key, ['SET', `${PREFIX}probe:{${hashTag(key)}}`, 1, 'PX', 1000]))
+      throw error
+    }
+  }
+
+  return {
+    command: (name, key, ...args) => send(PREFIX + key, [name, PREFIX + key, ...args]),
+    script(source) {
+      const sha = createHash('sha1').update(source).digest('hex')
+      return async ([first, ...more], args = []) => {
+        const keys = [first, ...more].map(key => PREFIX + key)
+        const rest = [keys.length, ...keys, ...args]
+        try {
+          return await send(PREFIX + first, ['EVALSHA', sha, ...rest])
+        } catch (error) {
+          if (replyCode(error) !== 'NOSCRIPT') throw error
+          return await send(PREFIX + first, ['EVAL', source, ...rest])
+        }
+      }
+    },
+    async *scan(beginning) {
+      const pattern = `${(PREFIX + beginning).replaceAll(/[\\*?[\]^-]/g, '\\$&')}*`
+      for (const server of servers.all()) {
+        let cursor = '0'
+        do {
+          const reply = scanReply.parse(await server.send(['SCAN', cursor, 'MATCH', pattern, 'COUNT', 1000]))
+          cursor = reply[0]
+          if (reply[1].length > 0) yield reply[1].map(key => key.slice(PREFIX.length))
+        } while (cursor !== '0')
+      }
+    },
+    watch: (beginning, { changed, lost }) =>
+      servers.watch(PREFIX + beginning, { changed: key => changed(key.slice(PREFIX.length)), lost }),
+    get trouble() {
+      return trouble.now
+    },
+    close,
+  }
+}
+
+const scanReply = z.tuple([z.string(), z.array(z.string())])
+
+/** What decides the node of a Cluster. Source: Redis Cluster specification, "Hash tags". */
+function hashTag(key: string): string {
+  return /^[^{]*\{([^}]+)\}/.exec(key)?.[1] ?? key
+}
+
+function accessOf(config: RedisConfig): Access {
+  const { username, password, timeout, database_index, tls } = config
+  return { username, password, timeout, database: database_index, tls: tls === undefined ? null : tlsOf(tls) }
+}
+
+function tlsOf(tls: NonNullable<RedisConfig['tls']>): ConnectionOptions {
+  const version = { 'TLS1.2': 'TLSv1.2', 'TLS1.3': 'TLSv1.3' } as const
+  return {
+    ...(tls.server_name === undefined ? {} : { servername: tls.server_name }),
+    minVersion: version[tls.minimum_version],
+    maxVersion: version[tls.maximum_version],
+    ...(tls.certificate_chain === undefined ? {} : { cert: tls.certificate_chain }),
+    ...(tls.private_key === undefined ? {} : { key: tls.private_key }),
+    ...(tls.ca_file === undefined ? {} : { ca: certificateOf(tls.ca_file) }),
+  }
+}
+
+function certificateOf(path: string): string {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new StorageProblem('redis-config', `session.redis.tls.ca_file: ${String(error)}`, error)
+  }
+  if (!text.includes('-----BEGIN CERTIFICATE-----'))
+    throw new StorageProblem('redis-config', `session.redis.tls.ca_file: ${path} holds no certificate in PEM`)
+  return text
+}
+
+function addressOf({ host = 'localhost', port }: RedisConfig): Address {
+  return host.startsWith('/') ? { path: host } : { host, port }
+}
+
+/** What the administrator has to mend; null where it is enough to wait. */
+function asProblem(fault: RedisDown): StorageProblem | null {
+  if (fault.cause instanceof WrongServer) return new StorageProblem('redis-config', fault.message, fault)
+  if (fault.reason === 'redis-denied' || fault.reason === 'redis-tls')
+    return new StorageProblem(fault.reason, fault.message, fault)
+  return null
+}

@@ -1,0 +1,74 @@
+import { execFile } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { type Cleanup, freePort, requiredProgram, start, temporaryFolder, until } from './process.ts'
+
+const server = requiredProgram('redis-server', 'apt-get install redis-server')
+const cli = requiredProgram('redis-cli', 'apt-get install redis-tools')
+const run = promisify(execFile)
+
+export interface RedisServer {
+  readonly port: number
+  readonly folder: string
+  /** What it answers to a command, as redis-cli prints it. */
+  ask(...args: readonly string[]): Promise<string>
+  /** Frozen: connections stay open, and nothing answers. */
+  freeze(): void
+  thaw(): void
+  /** Without saving. */
+  kill(): Promise<void>
+  stop(): Promise<void>
+  /** The same again, on the same port, with what it has saved. */
+  again(): Promise<void>
+}
+
+interface Wishes {
+  readonly cleanup: Cleanup
+  /** Lines of redis.conf. */
+  readonly lines?: readonly string[]
+  /** What redis-cli needs to get in. */
+  readonly cliArguments?: readonly string[]
+  readonly sentinel?: boolean
+  readonly port?: number
+}
+
+/** A real one, with a folder of its own, which keeps its data in an append-only file. */
+export async function startRedis(wishes: Wishes): Promise<RedisServer> {
+  const { cleanup, lines = [], cliArguments = [], sentinel = false } = wishes
+  const folder = temporaryFolder(cleanup)
+  const port = wishes.port ?? (await freePort())
+  const file = join(folder, 'redis.conf')
+  const own = sentinel ? [] : ['save ""', 'appendonly yes', 'repl-diskless-sync-delay 0']
+  const listens = lines.some(line => line.startsWith('tls-port ')) ? [] : [`port ${port}`]
+  writeFileSync(file, ['bind 127.0.0.1', ...listens, `dir ${folder}`, ...own, ...lines, ''].join('\n'))
+  const launch = () => start(server, [file, ...(sentinel ? ['--sentinel'] : [])], { cleanup })
+  let running = launch()
+  const signal = (name: NodeJS.Signals) => {
+    if (running.child.pid !== undefined && running.child.exitCode === null) running.child.kill(name)
+  }
+  cleanup(() => signal('SIGCONT'))
+  const ask = async (...args: readonly string[]) => {
+    const { stdout } = await run(cli, ['-p', String(port), ...cliArguments, ...args])
+    return stdout.trim()
+  }
+  const up = () => until(async () => /PONG|LOADING/.test(await ask('PING').catch(() => '')), `redis-server on ${port}`)
+  await up()
+  return {
+    port,
+    folder,
+    ask,
+    freeze: () => signal('SIGSTOP'),
+    thaw: () => signal('SIGCONT'),
+    async kill() {
+      await running.stop('SIGKILL')
+    },
+    async stop() {
+      await running.stop()
+    },
+    async again() {
+      running = launch()
+      await up()
+    },
+  }
+}
