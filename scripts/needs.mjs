@@ -88,6 +88,19 @@ export const testNeeds = [
     tests: ['test/users/ldap*'],
   },
   {
+    name: 'redis-server',
+    why: 'the real Redis for sessions, counters and pushes that several Posterns share',
+    found: 'command -v redis-server && command -v redis-cli && command -v redis-sentinel',
+    debian: ['redis-server', 'redis-sentinel', 'redis-tools'],
+    tests: [
+      'test/storage/redis/**',
+      'test/session/redis*',
+      'test/users/*redis*',
+      'test/duo/*redis*',
+      'test/cluster/**',
+    ],
+  },
+  {
     name: 'fonts',
     why: 'screenshots need letters, Arabic, Chinese and Devanagari ones too',
     found: 'test -d /usr/share/fonts/truetype/noto',
