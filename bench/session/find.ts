@@ -38,7 +38,7 @@ const visits = await Promise.all(
   Array.from({ length: SESSIONS }, async (_, n) => {
     const { cookie, session } = await sessions.start(
       domain,
-      { username: `user${n}`, credential: 'c', remember: false },
+      { username: `user${n}`, credential: 'c', remember: false, browser: 'Firefox on Linux', ip: '192.0.2.7' },
       null,
     )
     const header = `theme=dark; ${cookie.name}=${cookie.value}; _ga=GA1.2.1234567890.1234567890`

@@ -72,12 +72,15 @@ const session = z
     inactivity: duration.default(5 * MINUTE),
     expiration: duration.default(60 * MINUTE),
     remember_me: rememberMe.default(30 * 24 * 60 * MINUTE),
+    /** With one more sign-in the person's oldest session ends. */
+    max_sessions_per_user: z.int().min(1).max(1000).optional(),
     cookies: z.array(cookie).min(1),
     redis: redis.optional(),
   })
-  .transform(({ cookies, secret, redis, ...defaults }) => ({
+  .transform(({ cookies, secret, redis, max_sessions_per_user, ...defaults }) => ({
     secret,
     redis,
+    max_sessions_per_user,
     cookies: cookies.map(
       (entry): CookieDomain => ({
         domain: entry.domain.toLowerCase(),

@@ -144,6 +144,10 @@ export const problems = {
     title: 'The session store does not answer',
     mend: 'Look at the log line before this one; check storage.local.path and the disk.',
   },
+  'session-secrets': {
+    title: 'Several Posterns use one store of sessions with different secrets',
+    mend: 'Give all of them the same session.secret: nobody who signed in at one of them is known to the others.',
+  },
   'directory-down': {
     title: 'The directory does not answer',
     mend: 'Look at the log line before this one; check authentication_backend.ldap.address, and that the directory runs.',

@@ -23,8 +23,15 @@ export interface SessionRows {
   remove(key: string): void
   /** In `write`. */
   revoke(key: string): void
-  /** In `write`. Returns how many. */
-  revokeAllOf(username: string): number
+  /** In `write`. All but the one with the key `except`; returns how many. */
+  revokeAllOf(username: string, except: string | undefined): number
+  allOf(username: string): readonly StoredRow[]
+  /** Those that have not expired, the one that was active last first. */
+  lately(now: Milliseconds): Iterable<StoredRow>
+  withKeyPrefix(prefix: string, limit: number): readonly StoredRow[]
+  /** In `write`. */
+  noteSecret(fingerprint: string, now: Milliseconds): void
+  secrets(): readonly StoredRow[]
   /** Moves a stamp that lies between the two times; false when there is none. Never inserts. */
   stamp(key: string, seenAt: Milliseconds, between: readonly [Milliseconds, Milliseconds]): boolean
   /** Forgets at most `limit` of those that ended before this time; returns how many. */
@@ -33,21 +40,31 @@ export interface SessionRows {
 
 export function sessionRows(database: DatabaseSync): SessionRows {
   const version = database.prepare('PRAGMA data_version')
-  const read = database.prepare(
-    'SELECT s.*, a.seen_at FROM postern_sessions s LEFT JOIN postern_session_activity a ON a.key = s.key WHERE s.key = ?',
+  const seen =
+    'SELECT s.*, a.seen_at FROM postern_sessions s LEFT JOIN postern_session_activity a ON a.key = s.key WHERE'
+  const read = database.prepare(`${seen} s.key = ?`)
+  // Beyond 2^53 there is none of ours: what a single look-up calls unreadable must not spoil a list.
+  const sane = 's.password_at < 1e15 AND s.expires_at < 1e15 AND a.seen_at < 1e15'
+  const allOf = database.prepare(`${seen} s.username = ? AND ${sane}`)
+  const lately = database.prepare(`${seen} s.expires_at > ? AND ${sane} ORDER BY a.seen_at DESC`)
+  const withKeyPrefix = database.prepare(`${seen} s.key >= ? AND s.key < ? AND ${sane} ORDER BY s.key LIMIT ?`)
+  const noteSecret = database.prepare(
+    'INSERT INTO postern_session_secrets (fingerprint, seen_at) VALUES (?, ?) ON CONFLICT DO UPDATE SET seen_at = excluded.seen_at',
   )
+  const secrets = database.prepare('SELECT fingerprint, seen_at FROM postern_session_secrets')
   const wasRevoked = database.prepare('SELECT 1 FROM postern_revoked_sessions WHERE key = ?')
   const insert = database.prepare(
-    `INSERT INTO postern_sessions (key, username, credential, level, cookie_domain, remember, password_at, second_factor, expires_at, tag)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO postern_sessions (key, username, credential, level, cookie_domain, remember, password_at, second_factor, expires_at, tag,
+       browser, ip, origin_tag)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   )
   const insertStamp = database.prepare('INSERT INTO postern_session_activity (key, seen_at) VALUES (?, ?)')
   const remove = database.prepare('DELETE FROM postern_sessions WHERE key = ?')
   const bury =
     'INSERT OR IGNORE INTO postern_revoked_sessions (key, expires_at) SELECT key, expires_at FROM postern_sessions'
   const buryOne = database.prepare(`${bury} WHERE key = ?`)
-  const buryAllOf = database.prepare(`${bury} WHERE username = ?`)
-  const removeAllOf = database.prepare('DELETE FROM postern_sessions WHERE username = ?')
+  const buryAllOf = database.prepare(`${bury} WHERE username = ? AND key <> ?`)
+  const removeAllOf = database.prepare('DELETE FROM postern_sessions WHERE username = ? AND key <> ?')
   const stamp = database.prepare(
     'UPDATE postern_session_activity SET seen_at = ? WHERE key = ? AND seen_at > ? AND seen_at <= ?',
   )
@@ -80,6 +97,9 @@ export function sessionRows(database: DatabaseSync): SessionRows {
         row.second_factor,
         row.expires_at,
         row.tag,
+        row.browser,
+        row.ip,
+        row.origin_tag,
       )
       insertStamp.run(row.key, seenAt)
     },
@@ -90,10 +110,18 @@ export function sessionRows(database: DatabaseSync): SessionRows {
       buryOne.run(key)
       remove.run(key)
     },
-    revokeAllOf(username) {
-      buryAllOf.run(username)
-      return Number(removeAllOf.run(username).changes)
+    revokeAllOf(username, except = '') {
+      buryAllOf.run(username, except)
+      return Number(removeAllOf.run(username, except).changes)
     },
+    allOf: username => allOf.all(username),
+    lately: now => lately.iterate(now),
+    // `~` comes after all that a key is made of.
+    withKeyPrefix: (prefix, limit) => withKeyPrefix.all(prefix, `${prefix}~`, limit),
+    noteSecret(fingerprint, now) {
+      noteSecret.run(fingerprint, now)
+    },
+    secrets: () => secrets.all(),
     stamp(key, seenAt, [after, until]) {
       // Not worth waiting for the disk: a power cut may take a stamp, never a login or a logout.
       database.exec('PRAGMA synchronous = NORMAL')

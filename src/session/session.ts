@@ -15,6 +15,10 @@ export interface SessionRecord {
   readonly passwordAt: Milliseconds
   readonly secondFactor: SecondFactor | null
   readonly expiresAt: Milliseconds
+  /** Where the password was typed: `Firefox on Linux`. */
+  readonly browser: string
+  /** From there too; undefined where the proxy did not tell. */
+  readonly ip: string | undefined
 }
 
 /** What raised the level. `duo-allow`: Duo let the person pass without a factor. `failmode`: Duo could not be asked, and that lets people pass. */
@@ -29,6 +33,13 @@ export interface SecondFactor {
 export interface Session extends SessionRecord {
   /** Hash of the id: what the store and a push know it by. Safe to compare, of no use to a thief. */
   readonly key: string
+}
+
+/** A session in a list of them. */
+export interface SeenSession {
+  readonly session: Session
+  /** Its last activity, as far as it was written down; see `touch`. */
+  readonly seenAt: Milliseconds
 }
 
 export type Found =
@@ -54,20 +65,36 @@ export interface Sessions {
    * @throws {StoreDown}
    */
   find(rawHeaders: readonly string[], domain: CookieDomain): Found | Promise<Found>
-  /** After a right password. `replaces` dies in the same transaction. Remember is ignored where the domain has it switched off. */
+  /**
+   * After a right password. `replaces` dies first, or in the same transaction. Remember is ignored where the domain has it switched off.
+   * Where the person has more than `session.max_sessions_per_user` by it, over all cookie domains, the oldest ones end.
+   */
   start(
     domain: CookieDomain,
-    login: { username: string; credential: string; remember: boolean },
+    login: {
+      readonly username: string
+      readonly credential: string
+      readonly remember: boolean
+      readonly browser: string
+      readonly ip: string | undefined
+    },
     replaces: Session | null,
   ): Promise<Started>
   /** A new record at level 2 under a new id in place of this one; of one at level 2 too, with the newer second factor and the same end. `'ended'` when the session no longer lives: nothing is raised. */
   raise(session: Session, factor: SecondFactor): Promise<Started | 'ended'>
   /** Idempotent. Once it resolves, no process of this machine lets it in from its next turn of the event loop on. */
   end(session: Pick<Session, 'key'>): Promise<void>
-  endAllOf(username: string): Promise<number>
+  /** All that the person has, over all cookie domains, but the one with the key `except`. Returns how many it ended. */
+  endAllOf(username: string, options?: { readonly except?: string }): Promise<number>
+  /** The person's live sessions, over all cookie domains, the one that was active last first. */
+  list(username: string): Promise<readonly SeenSession[]>
+  /** Live sessions of everybody, the one that was active last first. Beyond `limit`, which ones are shown is up to the store. */
+  listAll(limit: number): Promise<readonly SeenSession[]>
+  /** Live sessions whose key begins so, ten at most: for an administrator, who types the first letters of one. */
+  withKeyPrefix(prefix: string): Promise<readonly SeenSession[]>
   /** Whether it still lives, asked of the store, past any cache. */
   lives(key: string): Promise<boolean>
-  /** Marks activity, at most every min(60 s, inactivity/10); never for *remember me*. Never throws, never inserts. */
+  /** Marks activity, at most every min(60 s, inactivity/10); with *remember me*, where nothing hangs on it, every ten minutes. Never throws, never inserts. */
   touch(session: Session): void
   close(): Promise<void>
 }

@@ -1,43 +1,46 @@
-import type { Milliseconds } from '../clock.ts'
+import type { DatabaseSync } from 'node:sqlite'
+import type { FastifyBaseLogger } from 'fastify'
+import { type Clock, DAY, type Milliseconds, SECOND } from '../clock.ts'
+import { isBusy, whenFree } from '../storage/busy.ts'
 import type { Audit } from '../telemetry/audit.ts'
 import type { CookieValues } from './cookie.ts'
 import { recent } from './recent.ts'
 import type { Records } from './record.ts'
-import type { Found, Session } from './session.ts'
-import type { SessionRows } from './session-rows.ts'
+import type { SeenSession, Session } from './session.ts'
+import { type StoredRow, sessionRows } from './session-rows.ts'
+import type { Known, LookedUp, SessionStore } from './store.ts'
 
-/** A record that was read once, and is believed while nobody has written. It never changes; its stamp of activity does. */
-export interface Known {
-  readonly session: Session
-  readonly found: Found
-  seenAt: Milliseconds
-  /** Which state of the store it was last seen in. */
-  generation: number
-  /** Not to be stamped again before. */
-  nextStamp: Milliseconds
+interface Parts {
+  readonly database: DatabaseSync
+  readonly values: CookieValues
+  readonly records: Records
+  /** Steady. */
+  readonly now: Clock
+  readonly log: FastifyBaseLogger
+  readonly audit: Audit
 }
 
-type Stored = Pick<Known, 'session' | 'seenAt'>
-
-export interface KnownSessions {
-  /** What a cookie's value stands for. Null: it is not ours, and no store was asked. */
-  lookUp(value: string): Known | 'gone' | 'revoked' | null
-  /** Past the memory. */
-  read(key: string): Stored | 'gone' | 'invalid'
-  of(session: Session): Known | undefined
-  /** After a write of our own: everything is looked at again when it is next asked for. */
-  recheck(): void
+interface Remembered extends Known {
+  /** Which state of the store it was last seen in. */
+  generation: number
 }
 
 const KNOWN_AT_MOST = 20_000
+const STAMP_AGAIN_AFTER = SECOND
+/** Kept for a day after its end, so that the portal can say why a session is over. */
+const FORGOTTEN_AFTER = DAY
+const CLEAR_AT_ONCE = 100
+const CLEAR_EVERY = 10 * SECOND
 
 /**
- * A bounded memory of live records, by the cookie's value. Writes of other connections, in this process or another, show in SQLite's
- * `data_version`, which is asked once a turn of the event loop: a request that was sent after the answer to a logout comes in a later one.
+ * Sessions in the SQLite file of this machine, which several processes may share. A bounded memory of live records, by the cookie's value: writes
+ * of other connections, in this process or another, show in SQLite's `data_version`, which is asked once a turn of the event loop. A request
+ * that was sent after the answer to a logout comes in a later one.
  */
-export function knownSessions(rows: SessionRows, values: CookieValues, records: Records, audit: Audit): KnownSessions {
-  const byValue = recent<Known>(KNOWN_AT_MOST / 2)
-  const bySession = new WeakMap<Session, Known>()
+export function sqliteStore({ database, values, records, now, log, audit }: Parts): SessionStore {
+  const rows = sessionRows(database)
+  const byValue = recent<Remembered>(KNOWN_AT_MOST / 2)
+  const bySession = new WeakMap<Session, Remembered>()
   let generation = 0
   let version: unknown
   let askedThisTurn = false
@@ -55,43 +58,149 @@ export function knownSessions(rows: SessionRows, values: CookieValues, records: 
     generation++
   }
 
-  function read(key: string): Stored | 'gone' | 'invalid' {
+  /** After a write of our own everything is looked at again when it is next asked for. */
+  async function write<T>(work: () => T): Promise<T> {
+    try {
+      return await rows.write(work)
+    } finally {
+      generation++
+    }
+  }
+
+  function believe(row: StoredRow): SeenSession | null {
+    const session = records.fromRow(row)
+    return session === undefined || typeof row.seen_at !== 'number' ? null : { session, seenAt: row.seen_at }
+  }
+
+  function read(key: string): SeenSession | 'gone' | 'invalid' {
     const row = rows.read(key)
     if (row === undefined) return 'gone'
-    const session = row === 'unreadable' ? undefined : records.fromRow(row)
-    if (row !== 'unreadable' && session !== undefined && typeof row.seen_at === 'number')
-      return { session, seenAt: row.seen_at }
+    const seen = row === 'unreadable' ? null : believe(row)
+    if (seen !== null) return seen
     audit('session.invalid-record', { detail: 'A stored session was altered, or written by another version: ignored.' })
     return 'invalid'
   }
 
-  function lookUp(value: string): Known | 'gone' | 'revoked' | null {
+  function readOrNull(key: string): SeenSession | null {
+    const seen = read(key)
+    return typeof seen === 'string' ? null : seen
+  }
+
+  function lookUp(value: string): LookedUp {
     const known = byValue.get(value)
     const key = known === undefined ? values.keyOf(value) : known.session.key
     if (key === null) return null
     noticeWrites()
     if (known?.generation === generation) return known
-    const stored = read(key)
-    if (stored === 'invalid') return 'revoked'
-    if (stored === 'gone') return rows.wasRevoked(key) ? 'revoked' : 'gone'
+    const seen = read(key)
+    if (seen === 'invalid') return 'revoked'
+    if (seen === 'gone') return rows.wasRevoked(key) ? 'revoked' : 'gone'
     if (known !== undefined) {
-      known.seenAt = stored.seenAt
+      known.seenAt = seen.seenAt
       known.generation = generation
       return known
     }
-    const found = { state: 'live', session: stored.session } as const
-    const fresh: Known = { ...stored, found, generation, nextStamp: 0 }
+    const found = { state: 'live', session: seen.session } as const
+    const fresh: Remembered = { ...seen, found, generation, nextStamp: 0 }
     byValue.set(value, fresh)
-    bySession.set(stored.session, fresh)
+    bySession.set(seen.session, fresh)
     return fresh
   }
 
+  const believed = (row: StoredRow): readonly SeenSession[] => {
+    const seen = believe(row)
+    return seen === null ? [] : [seen]
+  }
+
+  let clearing = setTimeout(clear, CLEAR_EVERY).unref()
+  function clear(): void {
+    let cleared = 0
+    try {
+      cleared = rows.clear(now() - FORGOTTEN_AFTER, CLEAR_AT_ONCE)
+    } catch (error) {
+      if (!isBusy(error)) log.error({ err: error }, 'sessions that ended could not be cleared away')
+    }
+    clearing = setTimeout(clear, cleared < CLEAR_AT_ONCE ? CLEAR_EVERY : SECOND / 10).unref()
+  }
+
   return {
-    lookUp,
-    read,
-    of: session => bySession.get(session),
-    recheck() {
-      generation++
+    lookUp(value) {
+      try {
+        return lookUp(value)
+      } catch (error) {
+        if (!isBusy(error)) throw error
+        return whenFree(() => lookUp(value))
+      }
     },
+
+    read: key => whenFree(() => readOrNull(key)),
+
+    start: (key, record, at, { replaces, atMost, lives }) =>
+      write(() => {
+        if (replaces !== null) rows.remove(replaces)
+        rows.insert(records.toRow(key, record), at)
+        if (atMost === undefined) return 0
+        const others = rows
+          .allOf(record.username)
+          .flatMap(believed)
+          .filter(seen => seen.session.key !== key && lives(seen))
+          .sort((a, b) => b.session.passwordAt - a.session.passwordAt)
+        const beyond = others.slice(atMost - 1)
+        for (const { session } of beyond) rows.revoke(session.key)
+        return beyond.length
+      }),
+
+    replace: (old, key, next) =>
+      write(() => {
+        const seen = readOrNull(old)
+        const record = seen === null ? null : next(seen)
+        if (record === null) return null
+        rows.remove(old)
+        rows.insert(records.toRow(key, record), now())
+        return record
+      }),
+
+    end: key => write(() => rows.revoke(key)),
+    endAllOf: (username, except) => write(() => rows.revokeAllOf(username, except)),
+
+    allOf: username => whenFree(() => rows.allOf(username).flatMap(believed)),
+    some: (limit, passes) =>
+      whenFree(() => {
+        const some: SeenSession[] = []
+        if (limit < 1) return some
+        for (const row of rows.lately(now())) {
+          some.push(...believed(row).filter(passes))
+          if (some.length >= limit) break
+        }
+        return some
+      }),
+    withKeyPrefix: (prefix, limit) => whenFree(() => rows.withKeyPrefix(prefix, limit).flatMap(believed)),
+
+    known: session => bySession.get(session),
+    stamp(session, at, between) {
+      const known = bySession.get(session)
+      try {
+        const moved = rows.stamp(session.key, at, between)
+        if (moved && known !== undefined) known.seenAt = at
+        else generation++
+      } catch (error) {
+        if (!isBusy(error)) log.warn({ err: error }, 'the activity of a session could not be written')
+      }
+      if (known !== undefined) known.nextStamp = at + STAMP_AGAIN_AFTER
+    },
+
+    async noteSecret(fingerprint, at) {
+      const noted = await write(() => {
+        rows.noteSecret(fingerprint, at)
+        return rows.secrets()
+      })
+      return new Map(
+        noted.flatMap((row): [string, Milliseconds][] =>
+          row.fingerprint === fingerprint ? [] : [[String(row.fingerprint), Number(row.seen_at)]],
+        ),
+      )
+    },
+
+    close: () => clearTimeout(clearing),
   }
 }

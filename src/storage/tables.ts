@@ -14,7 +14,13 @@ export interface Tables {
     expires_at: number
     /** Message authentication code over all of the above. */
     tag: string
+    /** Where it began, and a code over key and both. All null in a record of the version before. */
+    browser: string | null
+    ip: string | null
+    origin_tag: string | null
   }
+  /** With which secrets the file is used, by their fingerprints, and when last. */
+  postern_session_secrets: { fingerprint: string; seen_at: number }
   /** Apart from the record, which is never changed. Goes with it. */
   postern_session_activity: { key: string; seen_at: number }
   /** Sessions that were ended before their time, so that the portal can say so. */
@@ -68,5 +74,16 @@ export interface Tables {
     /** Encrypted. */
     token: string
     created_at: number
+  }
+  /** What was done lately with each person's name; an empty one stands for all that nobody has. */
+  postern_logins: {
+    id: string
+    username: string
+    at: number
+    ip: string | null
+    browser: string
+    /** `seen`: not a login, but that the failures until then have been read. */
+    outcome: 'accepted' | 'refused' | 'banned' | 'seen'
+    factor: 'password' | 'push' | 'phone' | 'passcode' | 'duo-allow' | 'failmode'
   }
 }

@@ -33,6 +33,7 @@ export const severity = {
   'session.invalid-record': 'warn',
   'session.person-gone': 'warn',
   'session.ended-by-fraud': 'warn',
+  'session.ended-by-limit': 'info',
   'session.ended-by-owner': 'info',
   'session.revoked': 'warn',
   'push.sent': 'info',

@@ -163,6 +163,8 @@ function session(username: string, level: 1 | 2, cookieDomain: string): Session 
     passwordAt: 0,
     secondFactor: null,
     expiresAt: Number.MAX_SAFE_INTEGER,
+    browser: 'Firefox on Linux',
+    ip: undefined,
   }
 }
 

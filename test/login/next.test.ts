@@ -59,6 +59,8 @@ function visit(password: Milliseconds | null, second?: [How, Milliseconds], ip =
         passwordAt: NOW - password,
         secondFactor: second === undefined ? null : { how: second[0], at: NOW - second[1], said: '' },
         expiresAt: NOW + MINUTE,
+        browser: 'Firefox on Linux',
+        ip: undefined,
       },
     },
   }

@@ -130,6 +130,8 @@ export function fakeLogin(config: Config, scene: Scene, clock: () => number): Fa
       passwordAt: clock(),
       secondFactor: level === 2 ? scene.secondFactor : null,
       expiresAt: clock() + 3_600_000,
+      browser: 'Firefox on Linux',
+      ip: '192.0.2.7',
     },
     cookie: {
       name: domain.name,

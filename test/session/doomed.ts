@@ -16,15 +16,16 @@ const clock = Date.now
 const storage = await openStorage({ encryption_key: 'k'.repeat(20), local: { path } }, { log })
 const sessions = await openSessions({ config, storage, clock, log, audit: createAudit(log) })
 const tell = (what: string, ...keys: string[]) => writeSync(1, `${[what, ...keys].join(' ')}\n`)
+const from = { browser: 'Firefox on Linux', ip: undefined }
 const key = ({ session }: Started) => session.key
 
 async function live(username: string): Promise<never> {
   if (domain === undefined) throw new Error('no cookie domain')
   for (;;) {
-    const first = await sessions.start(domain, { username, credential: 'c', remember: false }, null)
+    const first = await sessions.start(domain, { username, credential: 'c', remember: false, ...from }, null)
     tell('started', key(first))
     tell('replacing', key(first))
-    const second = await sessions.start(domain, { username, credential: 'c', remember: false }, first.session)
+    const second = await sessions.start(domain, { username, credential: 'c', remember: false, ...from }, first.session)
     tell('replaced', key(first), key(second))
     tell('raising', key(second))
     const third = await sessions.raise(second.session, { how: 'push', at: clock(), said: '' })
@@ -34,7 +35,11 @@ async function live(username: string): Promise<never> {
     if (Math.random() < 0.5) await sessions.end(third.session)
     else await sessions.endAllOf(username)
     tell('ended', key(third))
-    const kept = await sessions.start(domain, { username: `${username}-kept`, credential: 'c', remember: false }, null)
+    const kept = await sessions.start(
+      domain,
+      { username: `${username}-kept`, credential: 'c', remember: false, ...from },
+      null,
+    )
     tell('started', key(kept))
   }
 }

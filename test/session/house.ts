@@ -94,9 +94,9 @@ export const live = (session: Session): Found => ({ state: 'live', session })
 export async function signIn(
   { sessions, com }: Pick<House, 'sessions' | 'com'>,
   username = 'alice',
-  { remember = false, domain = com, replaces = null as Session | null } = {},
+  { remember = false, domain = com, replaces = null as Session | null, browser = 'Firefox on Linux' } = {},
 ): Promise<Started> {
-  return sessions.start(domain, { username, credential: 'c', remember }, replaces)
+  return sessions.start(domain, { username, credential: 'c', remember, browser, ip: '192.0.2.7' }, replaces)
 }
 
 export async function raised(sessions: Sessions, started: Started, at: number): Promise<Started> {

@@ -259,13 +259,16 @@ describe('activity', () => {
     expect(house.sessions.find(bearing(started), house.com)).toEqual(over('inactive'))
   })
 
-  it('is not written for “remember me”', async () => {
+  it('is written every ten minutes with “remember me”, where only a list of sessions shows it', async () => {
     const house = await openHouse()
     const { session } = await signIn(house, 'alice', { remember: true })
     const begun = house.now
-    house.now += HOUR
+    house.now += 10 * MINUTE - 1
     house.sessions.touch(session)
     expect(stamp(house)).toBe(begun)
+    house.now += 1
+    house.sessions.touch(session)
+    expect(stamp(house)).toBe(begun + 10 * MINUTE)
   })
 
   it('that cannot be written disturbs nobody', async () => {

@@ -26,7 +26,11 @@ for await (const line of createInterface({ input: process.stdin })) {
   const order = command.parse(JSON.parse(line))
   let answer: unknown
   if (order.do === 'start')
-    answer = await sessions.start(domain, { username: order.username, credential: 'c', remember: false }, null)
+    answer = await sessions.start(
+      domain,
+      { username: order.username, credential: 'c', remember: false, browser: 'Firefox on Linux', ip: undefined },
+      null,
+    )
   else {
     const found = await sessions.find(order.headers, domain)
     answer = found

@@ -38,7 +38,8 @@ export async function serveBuilt(configFile: string, log: FastifyBaseLogger): Pr
   if (domain === undefined) throw new Error('no cookie domain')
   const start = async (username: string) => {
     const credential = (await users.find(username))?.credential ?? ''
-    return sessions.start(domain, { username, credential, remember: false }, null)
+    const from = { browser: 'Firefox on Linux', ip: undefined }
+    return sessions.start(domain, { username, credential, remember: false, ...from }, null)
   }
   const alice = await start('alice')
   const { session } = await start('bob')

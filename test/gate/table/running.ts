@@ -109,7 +109,8 @@ async function sessionsOf(config: Config): Promise<Map<string, string>> {
     const cookieDomain = config.session.cookies.find(one => one.domain === domain)
     const credential = (await users.find(user))?.credential
     if (cookieDomain === undefined || credential === undefined) throw new Error(`no ${user} in ${domain}`)
-    const started = await sessions.start(cookieDomain, { username: user, credential, remember: false }, null)
+    const login = { username: user, credential, remember: false, browser: 'Firefox on Linux', ip: undefined }
+    const started = await sessions.start(cookieDomain, login, null)
     const factor = { how: secondFactor.how, at: momentOf(secondFactor.secondsAgo), said: '' }
     const raised = level === 1 ? started : await sessions.raise(started.session, factor)
     if (raised === 'ended') throw new Error('a session ended before it was raised')
