@@ -17,6 +17,7 @@ import { portal } from './portal/portal.ts'
 import { openSessions } from './session/open-sessions.ts'
 import { sessionPlugin } from './session/plugin.ts'
 import { openStorage } from './storage/open-storage.ts'
+import { openRedis } from './storage/redis/open-redis.ts'
 import { createAudit } from './telemetry/audit.ts'
 import { denials } from './telemetry/denials.ts'
 import { createMetrics, serveMetrics } from './telemetry/metrics.ts'
@@ -75,6 +76,8 @@ async function furnish(
 
   const storage = await openStorage(config.storage, { log })
   app.addHook('onClose', () => storage.close())
+  const redis = config.session.redis === undefined ? null : await openRedis(config.session.redis, { clock, log })
+  if (redis !== null) app.addHook('onClose', () => redis.close())
   const sessions = await openSessions({ config: config.session, storage, clock, log, audit })
   app.addHook('onClose', () => sessions.close())
   const users = await openUsers({
@@ -91,6 +94,7 @@ async function furnish(
       : await openDuo({
           config: config.duo_api,
           storage,
+          redis,
           clock,
           log,
           audit,

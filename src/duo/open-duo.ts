@@ -2,10 +2,12 @@ import type { FastifyBaseLogger } from 'fastify'
 import { type Clock, type Milliseconds, SECOND } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import { problems } from '../problems/problems.ts'
+import type { Redis } from '../storage/redis/redis.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Audit } from '../telemetry/audit.ts'
 import { occasional } from '../telemetry/occasional.ts'
 import { newReference } from '../telemetry/reference.ts'
+import { redisAsked } from './asked-redis.ts'
 import { sqlAsked } from './asked-sql.ts'
 import { openAsking } from './asking.ts'
 import { openCodes } from './codes.ts'
@@ -14,6 +16,7 @@ import type { Duo, Offer, Owner, People, RequestFacts, RingingWay, SmsOutcome, S
 import { pausedUntil } from './guard.ts'
 import { keptWays } from './kept-ways.ts'
 import { isSameWay, troubleFrom } from './offer.ts'
+import { redisPushRecords } from './push-records-redis.ts'
 import { sqlPushRecords } from './push-records-sql.ts'
 import { openPushes } from './pushes.ts'
 import { newestRefusal } from './refusals.ts'
@@ -23,6 +26,8 @@ import { isPlain } from './text.ts'
 interface Parts {
   readonly config: NonNullable<Config['duo_api']>
   readonly storage: Pick<Storage, 'records'>
+  /** Where pushes are shared by several Posterns; null: they are among the records. */
+  readonly redis: Redis | null
   readonly clock: Clock
   readonly log: FastifyBaseLogger
   readonly audit: Audit
@@ -42,7 +47,7 @@ const ASK_AGAIN_AFTER: Milliseconds = 30 * SECOND
  * @throws when `duo_api.hostname` is no host name, `ca_file` holds no certificate, or Duo's package is not as expected
  */
 export async function openDuo(parts: Parts): Promise<Duo> {
-  const { config, storage, clock, log, audit, people, application, encryptionKey } = parts
+  const { config, storage, redis, clock, log, audit, people, application, encryptionKey } = parts
   const { records: db } = storage
   const { client, apiHost, proxy, ignored } = await connectDuo({ config, clock, log })
   for (const sentence of ignored) log.warn(sentence)
@@ -58,8 +63,8 @@ export async function openDuo(parts: Parts): Promise<Duo> {
     // Last: no session is left then that could have a browser remembered anew.
     await remembered.forget(username)
   }
-  const records = sqlPushRecords(db, config.guard)
-  const asked = sqlAsked(db, config.guard, clock)
+  const records = redis === null ? sqlPushRecords(db, config.guard) : redisPushRecords(redis, config.guard)
+  const asked = redis === null ? sqlAsked(db, config.guard, clock) : redisAsked(redis, config.guard, clock)
   const pause = async (username: string) => pausedUntil(await records.guardOf(username), clock())
   const asking = openAsking({
     config,

@@ -54,11 +54,16 @@ interface Parts {
   readonly hold: (from: { pushId: string; username: string; browser: string }, token: string) => Promise<void>
 }
 
-/** All pushes of all people, kept in records that any process of this machine may show. */
+/** All pushes of all people, kept in records that any process may show. */
 export function openPushes(parts: Parts): Pushes {
   const { config, application, records, asked, client, clock, log, audit, alarm, hold } = parts
   const newest = (sessionKey: string) => records.newest(sessionKey)
-  const watchers = openWatchers(async key => (await newest(key))?.version ?? 0, log)
+  const watchers = openWatchers({
+    versionOf: async key => (await newest(key))?.version ?? 0,
+    areTold: () => changes.areTold(),
+    log,
+  })
+  const changes = records.watch(key => (key === 'any' ? watchers.wakeAll() : watchers.wake(key)))
   const follower = openFollower({
     records,
     client,
@@ -240,6 +245,7 @@ export function openPushes(parts: Parts): Pushes {
     },
 
     async close() {
+      changes.close()
       watchers.close()
       await Promise.allSettled(turns.values())
       await follower.close()

@@ -1,8 +1,10 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Milliseconds } from '../clock.ts'
 
-/** How soon a change that another process made is noticed. */
+/** How soon a change that another process made is noticed where nobody tells of it. */
 const LOOK_EVERY: Milliseconds = 250
+/** Where changes are told, for the one that came between reading and waiting. */
+const LOOK_ALTHOUGH_TOLD: Milliseconds = 1_000
 /** Open pages of one session that are held at once; a further one ends the oldest wait early. */
 const WATCHERS_AT_MOST = 20
 
@@ -13,8 +15,10 @@ export interface Watchers {
    * place, or the server ends. Nothing stays behind in any case.
    */
   wait(key: string, known: number, within: Milliseconds, signal: AbortSignal): Promise<boolean>
-  /** Something changed in this process: wakes at once. */
+  /** Something changed: wakes at once. */
   wake(key: string): void
+  /** Anything may have changed. */
+  wakeAll(): void
   /** How many wait now. */
   count(): number
   close(): void
@@ -26,16 +30,25 @@ interface Watched {
   readonly timer: NodeJS.Timeout
 }
 
-export function openWatchers(versionOf: (key: string) => Promise<number>, log: FastifyBaseLogger): Watchers {
+interface Parts {
+  readonly versionOf: (key: string) => Promise<number>
+  /** Whether all changes, of other processes too, come by `wake`. */
+  readonly areTold: () => boolean
+  readonly log: FastifyBaseLogger
+}
+
+export function openWatchers({ versionOf, areTold, log }: Parts): Watchers {
   const watched = new Map<string, Watched>()
   let closed = false
 
   function watch(key: string): Watched {
     let looking = false
+    let lookedAt = performance.now()
     const waiting = new Map<(displaced: boolean) => void, number>()
     const look = async () => {
-      if (looking) return
+      if (looking || (areTold() && performance.now() - lookedAt < LOOK_ALTHOUGH_TOLD)) return
       looking = true
+      lookedAt = performance.now()
       try {
         const version = await versionOf(key)
         for (const [finish, known] of [...waiting]) if (known !== version) finish(false)
@@ -56,6 +69,9 @@ export function openWatchers(versionOf: (key: string) => Promise<number>, log: F
 
   return {
     wake: key => finishAll(key, false),
+    wakeAll() {
+      for (const key of [...watched.keys()]) finishAll(key, false)
+    },
     wait(key, known, within, signal) {
       if (closed || signal.aborted || within <= 0) return Promise.resolve(closed)
       const { waiting, timer } = watched.get(key) ?? watch(key)

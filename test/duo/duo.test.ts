@@ -114,6 +114,7 @@ describe('at start', () => {
       encryptionKey: 'x'.repeat(20),
       people: unregulated,
       storage: {} as never,
+      redis: null,
       clock: Date.now,
       log: silent,
       audit: () => {},

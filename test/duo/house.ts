@@ -3,12 +3,14 @@ import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
+import { redis as redisKeys } from '../../src/config/redis.ts'
 import type { Duo, People } from '../../src/duo/duo.ts'
 import type { Named } from '../../src/duo/names.ts'
 import { openDuo } from '../../src/duo/open-duo.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { whenFree } from '../../src/storage/busy.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
+import { openRedis } from '../../src/storage/redis/open-redis.ts'
 import type { AuditEvent } from '../../src/telemetry/audit.ts'
 import { openRegulation } from '../../src/users/regulation.ts'
 import { temporaryFolder } from '../support/process.ts'
@@ -41,6 +43,8 @@ export interface House {
     ca?: string
     clock?: () => number
     file?: string
+    /** The port of the Redis that has the pushes. */
+    redis?: number
     /** Of `duo_api`. */
     config?: object
     everybody?: { username: string; email: string | undefined }[]
@@ -82,6 +86,10 @@ export async function openHouse({ now = Date.UTC(2026, 10, 24, 13, 0, 0) } = {})
     const lines: string[] = []
     const log = pino({ level: 'debug' }, { write: line => void lines.push(line) })
     const storage = await openStorage({ encryption_key: 'x'.repeat(20), local: { path: more.file ?? file } }, { log })
+    const redis =
+      more.redis === undefined
+        ? null
+        : await openRedis(redisKeys.parse({ host: '127.0.0.1', port: more.redis }), { clock: more.clock ?? clock, log })
     const ca_file = more.ca === undefined ? caFile : join(folder, `ca-${events.length}-${Math.random()}.pem`)
     if (more.ca !== undefined) writeFileSync(ca_file, more.ca)
     const duo = await openDuo({
@@ -90,6 +98,7 @@ export async function openHouse({ now = Date.UTC(2026, 10, 24, 13, 0, 0) } = {})
       encryptionKey: 'x'.repeat(20),
       people: peopleOver(storage.counters, more.clock ?? clock, more.everybody ?? []),
       storage,
+      redis,
       clock: more.clock ?? clock,
       log,
       audit: (event, fields) => void events.push({ event, ...fields }),
@@ -100,6 +109,7 @@ export async function openHouse({ now = Date.UTC(2026, 10, 24, 13, 0, 0) } = {})
       if (!open) return
       open = false
       await duo.close()
+      await redis?.close()
       await storage.close()
     }
     onTestFinished(close)
@@ -113,6 +123,7 @@ export async function openHouse({ now = Date.UTC(2026, 10, 24, 13, 0, 0) } = {})
       crash: {
         value: async () => {
           open = false
+          await redis?.close()
           await storage.close()
           await duo.close().catch(() => {})
         },

@@ -44,6 +44,7 @@ const duo = await openDuo({
   encryptionKey: 'x'.repeat(20),
   people: unregulated,
   storage,
+  redis: null,
   clock,
   log,
   audit,
