@@ -20,8 +20,10 @@ export type FirstFactor =
       readonly triesLeft: number | null
       /** For the log only: no answer may show it. `banned`: under another spelling of this person's name. */
       readonly cause?: RefusalCause
+      /** Whose name it is; undefined: nobody's. For that person's own records: no answer may show it. */
+      readonly username?: string | undefined
     }
-  | { readonly outcome: 'banned'; readonly until: Milliseconds }
+  | { readonly outcome: 'banned'; readonly until: Milliseconds; readonly username?: string | undefined }
   /** Too many hashes wait already: nothing was counted. */
   | { readonly outcome: 'busy'; readonly retryAfterSeconds: number }
   /** The counters or the directory do not answer: not evaluated, not counted. */
