@@ -39,7 +39,7 @@ export async function startRedis(wishes: Wishes): Promise<RedisServer> {
   const folder = temporaryFolder(cleanup)
   const port = wishes.port ?? (await freePort())
   const file = join(folder, 'redis.conf')
-  const own = sentinel ? [] : ['save ""', 'appendonly yes', 'repl-diskless-sync-delay 0']
+  const own = sentinel ? [] : ['save ""', 'appendonly yes', 'repl-diskless-sync-delay 0', 'shutdown-timeout 0']
   const listens = lines.some(line => line.startsWith('tls-port ')) ? [] : [`port ${port}`]
   writeFileSync(file, ['bind 127.0.0.1', ...listens, `dir ${folder}`, ...own, ...lines, ''].join('\n'))
   const launch = () => start(server, [file, ...(sentinel ? ['--sentinel'] : [])], { cleanup })

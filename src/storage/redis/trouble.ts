@@ -4,7 +4,7 @@ import { problems } from '../../problems/problems.ts'
 import type { RedisDown, Trouble } from './redis.ts'
 
 /** So long nothing may have gone wrong before it counts, and is logged, as over. */
-const OVER_AFTER: Milliseconds = 5 * SECOND
+const OVER_AFTER: Milliseconds = 3 * SECOND
 const PROBE_EVERY: Milliseconds = SECOND
 
 export interface Troubles {
