@@ -81,7 +81,7 @@ async function opened({ text = everybody, search = {}, regulation = {}, verifier
 }
 
 const shown = (answer: FirstFactor) => {
-  const { cause: _, ...rest } = { cause: null, ...answer }
+  const { cause: _cause, username: _name, ...rest } = { cause: null, username: null, ...answer }
   return rest
 }
 
@@ -197,7 +197,7 @@ describe(openUsers, () => {
   it('row 95: the right password is refused while banned, and accepted after', async () => {
     const { check, clock } = await opened()
     for (let i = 0; i < 3; i++) await check('john', 'wrong')
-    expect(await check('john')).toEqual({ outcome: 'banned', until: clock.read() + 5 * MINUTE })
+    expect(await check('john')).toEqual({ outcome: 'banned', until: clock.read() + 5 * MINUTE, username: 'john' })
     clock.move(5 * MINUTE)
     expect(await check('john')).toMatchObject({ outcome: 'accepted' })
     expect(await check('john', 'wrong')).toMatchObject({ triesLeft: 2 })
