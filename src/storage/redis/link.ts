@@ -26,6 +26,10 @@ export interface Link {
   send(args: readonly Argument[]): Promise<Reply>
   /** Why it is not up; null: it is. */
   readonly fault: RedisDown | null
+  /** Of the server that it is connected to, or was last. */
+  readonly address: Address | null
+  /** Leaves the server, and asks anew where to go. What is under way fails. */
+  leave(why: string): void
   close(): void
 }
 
@@ -53,12 +57,13 @@ const LONGEST_PAUSE: Milliseconds = 2 * SECOND
 /** So long it has to stay up before a next failure counts as a first one. */
 const STEADY_AFTER: Milliseconds = 5 * SECOND
 
-type Client = ReturnType<typeof newClient>
+type Client = ReturnType<typeof clientFor>
 
 /** One connection that heals by itself. What is under way when it breaks fails; nothing is queued for a later one, and nothing is sent twice. */
 export function openLink(options: LinkOptions): Link {
   const { access, where, changed, heartbeat } = options
   let client: Client | null = null
+  let address: Address | null = null
   let fault: RedisDown | null = new RedisDown('redis-down', 'not connected yet')
   let closed = false
   let failures = 0
@@ -70,7 +75,8 @@ export function openLink(options: LinkOptions): Link {
   async function connect(): Promise<void> {
     let fresh: Client | null = null
     try {
-      fresh = newClient(access, await within(access.timeout, where()), options.tracking)
+      const next = await within(access.timeout, where())
+      fresh = clientFor(access, next, options.tracking)
       const own = fresh
       // Without a listener an error would end the process. Before it is up, connect() tells the same.
       own.on('error', error => broken(own, error))
@@ -78,6 +84,7 @@ export function openLink(options: LinkOptions): Link {
       await within(access.timeout, ready(own))
       if (closed) return own.destroy()
       client = own
+      address = next
       fault = null
       upSince = performance.now()
       changed(null)
@@ -169,6 +176,12 @@ export function openLink(options: LinkOptions): Link {
     get fault() {
       return fault
     },
+    get address() {
+      return address
+    },
+    leave(why) {
+      if (client !== null) broken(client, new RedisDown('redis-down', why))
+    },
     close() {
       closed = true
       clearTimeout(retry)
@@ -181,7 +194,8 @@ export function openLink(options: LinkOptions): Link {
   }
 }
 
-function newClient(access: Access, address: Address, tracking: BasicClientSideCache | undefined) {
+/** A client of node-redis for one connection: it neither queues nor reconnects. */
+export function clientFor(access: Access, address: Address, tracking?: BasicClientSideCache) {
   return createClient({
     RESP: 3,
     ...(access.username === undefined ? {} : { username: access.username }),
@@ -201,7 +215,8 @@ function newClient(access: Access, address: Address, tracking: BasicClientSideCa
   })
 }
 
-async function within<T>(timeout: Milliseconds, work: T | Promise<T>): Promise<T> {
+/** @throws {RedisDown} when the time is over; the work is not stopped */
+export async function within<T>(timeout: Milliseconds, work: T | Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new RedisDown('redis-down', `not ready within ${timeout} ms`)), timeout)

@@ -11,8 +11,10 @@ import { type Access, type Address, WrongServer } from './link.ts'
 import { lookAt, tryOut, warnOfEviction } from './look.ts'
 import { openPrimary } from './primary.ts'
 import { type Argument, type Redis, RedisDown, type Reply } from './redis.ts'
+import { askSentinels } from './sentinel.ts'
 import type { Servers } from './servers.ts'
 import { openTrouble } from './trouble.ts'
+import { isProof } from './watch.ts'
 
 const PREFIX = 'postern:'
 
@@ -26,17 +28,12 @@ export async function openRedis(
   config: RedisConfig,
   { clock, log }: { clock: Clock; log: FastifyBaseLogger },
 ): Promise<Redis> {
-  const access = accessOf(config)
   const trouble = openTrouble(clock, log)
   const first = Promise.withResolvers<RedisDown | null>()
-  const servers: Servers = openPrimary(
-    access,
-    () => addressOf(config),
-    fault => {
-      trouble.connection(fault)
-      first.resolve(fault)
-    },
-  )
+  const servers = openServers(config, fault => {
+    trouble.connection(fault)
+    first.resolve(fault)
+  })
   const close = async () => {
     trouble.close()
     servers.close()
@@ -92,7 +89,8 @@ export async function openRedis(
         do {
           const reply = scanReply.parse(await server.send(['SCAN', cursor, 'MATCH', pattern, 'COUNT', 1000]))
           cursor = reply[0]
-          if (reply[1].length > 0) yield reply[1].map(key => key.slice(PREFIX.length))
+          const keys = reply[1].filter(key => !isProof(key)).map(key => key.slice(PREFIX.length))
+          if (keys.length > 0) yield keys
         } while (cursor !== '0')
       }
     },
@@ -141,9 +139,22 @@ function certificateOf(path: string): string {
   return text
 }
 
-function addressOf({ host = 'localhost', port }: RedisConfig): Address {
-  return host.startsWith('/') ? { path: host } : { host, port }
+function openServers(config: RedisConfig, changed: (fault: RedisDown | null) => void): Servers {
+  const access = accessOf(config)
+  const { high_availability: sentinels, host, port } = config
+  if (sentinels === undefined) {
+    const address = addressOf(host, port)
+    return openPrimary({ access, where: () => address, moves: false, changed })
+  }
+  const { sentinel_name: name, sentinel_username: username, sentinel_password: password } = sentinels
+  // As Authelia has it: host is one of them.
+  const nodes: Address[] = [...(host === undefined ? [] : [{ host, port }]), ...sentinels.nodes]
+  const asked = { name, nodes, access: { ...access, username, password, database: 0 } }
+  return openPrimary({ access, where: () => askSentinels(asked), moves: true, changed })
 }
+
+const addressOf = (host = 'localhost', port: number): Address =>
+  host.startsWith('/') ? { path: host } : { host, port }
 
 /** What the administrator has to mend; null where it is enough to wait. */
 function asProblem(fault: RedisDown): StorageProblem | null {
