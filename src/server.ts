@@ -78,7 +78,7 @@ async function furnish(
   app.addHook('onClose', () => storage.close())
   const redis = config.session.redis === undefined ? null : await openRedis(config.session.redis, { clock, log })
   if (redis !== null) app.addHook('onClose', () => redis.close())
-  const sessions = await openSessions({ config: config.session, storage, clock, log, audit })
+  const sessions = await openSessions({ config: config.session, storage, redis, clock, log, audit })
   app.addHook('onClose', () => sessions.close())
   const users = await openUsers({
     config: config.authentication_backend,

@@ -31,7 +31,7 @@ const storage = await openStorage(
   { encryption_key: 'k'.repeat(20), local: { path: join(folder, 'db.sqlite3') } },
   { log: app.log },
 )
-const sessions = await openSessions({ config, storage, clock: Date.now, log: app.log, audit: () => {} })
+const sessions = await openSessions({ config, storage, redis: null, clock: Date.now, log: app.log, audit: () => {} })
 const signer = new fastifyCookie.Signer(secret)
 
 const visits = await Promise.all(

@@ -2,11 +2,13 @@ import type { FastifyBaseLogger } from 'fastify'
 import { type Clock, MINUTE, type Milliseconds, SECOND } from '../clock.ts'
 import type { Config, CookieDomain } from '../config/schema.ts'
 import { cookieValues } from '../http/cookies.ts'
+import { type Redis, RedisDown } from '../storage/redis/redis.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Audit } from '../telemetry/audit.ts'
 import { cookieOptions, cookieValuesSignedWith } from './cookie.ts'
 import { judge, NOBODY, whyOver } from './judge.ts'
 import { recordsTaggedWith } from './record.ts'
+import { redisStore } from './redis-store.ts'
 import { watchSecrets } from './secrets.ts'
 import { type Found, type SeenSession, type SessionRecord, type Sessions, type Started, StoreDown } from './session.ts'
 import { sqliteStore } from './sqlite-store.ts'
@@ -16,6 +18,8 @@ import type { LookedUp } from './store.ts'
 interface Parts {
   readonly config: Config['session']
   readonly storage: Pick<Storage, 'sessions'>
+  /** Null: they are kept in the SQLite file of this machine. */
+  readonly redis: Redis | null
   readonly clock: Clock
   readonly log: FastifyBaseLogger
   readonly audit: Audit
@@ -29,18 +33,22 @@ const REMEMBERED_STAMP_EVERY = 10 * MINUTE
 const SHOWN_OF_A_PREFIX = 10
 
 /** Sessions over the store of this configuration: what one process ends, no other lets in from its next turn on. */
-export async function openSessions({ config, storage, clock, log, audit }: Parts): Promise<Sessions> {
+export async function openSessions({ config, storage, redis, clock, log, audit }: Parts): Promise<Sessions> {
   const now = steadyClock(clock, log)
   const values = cookieValuesSignedWith(config.secret)
   const records = recordsTaggedWith(config.secret)
   const domains = new Map(config.cookies.map(domain => [domain.domain, domain]))
-  const store = sqliteStore({ database: storage.sessions, values, records, now, log, audit })
+  const store =
+    redis === null
+      ? sqliteStore({ database: storage.sessions, values, records, now, log, audit })
+      : redisStore({ redis, values, records, clock, now, log, audit, isInactive })
   const secrets = await watchSecrets({ store, fingerprint: records.secretFingerprint, now, log })
 
   let loggedAt: Milliseconds = 0
   /** Whatever the store's trouble is, callers learn that it is down; the log learns the cause, once a second. */
   function storeDown(error: unknown): StoreDown {
     if (error instanceof StoreDown) return error
+    if (error instanceof RedisDown) return new StoreDown('Redis does not answer', { cause: error }) // told where its state changes
     const at = clock()
     if (Math.abs(at - loggedAt) >= SECOND) {
       loggedAt = at
@@ -54,6 +62,11 @@ export async function openSessions({ config, storage, clock, log, audit }: Parts
     } catch (error) {
       throw storeDown(error)
     }
+  }
+
+  function isInactive(seen: SeenSession): boolean {
+    const domain = domains.get(seen.session.cookieDomain)
+    return domain !== undefined && whyOver(seen, domain, now()) === 'inactive'
   }
 
   function lives(seen: SeenSession): boolean {

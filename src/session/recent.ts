@@ -2,6 +2,8 @@
 export interface Recent<Value> {
   get(key: string): Value | undefined
   set(key: string, value: Value): void
+  delete(key: string): void
+  clear(): void
 }
 
 /**
@@ -26,6 +28,14 @@ export function recent<Value>(half: number): Recent<Value> {
       const older = old.get(key)
       if (older !== undefined) set(key, older)
       return older
+    },
+    delete(key) {
+      young.delete(key)
+      old.delete(key)
+    },
+    clear() {
+      young = new Map()
+      old = new Map()
     },
   }
 }

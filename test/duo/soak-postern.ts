@@ -29,7 +29,7 @@ const config = configSchema.shape.session.parse({
 const [domain] = config.cookies
 if (domain === undefined) throw new Error('no domain')
 const storage = await openStorage({ encryption_key: 'x'.repeat(20), local: { path: file } }, { log })
-const sessions = await openSessions({ config, storage, clock, log, audit })
+const sessions = await openSessions({ config, storage, redis: null, clock, log, audit })
 const guard = {
   first_pause: '1s',
   longest_pause: '2s',

@@ -14,7 +14,7 @@ if (domain === undefined) throw new Error('no domain')
 const log = pino({ level: 'silent' })
 const clock = Date.now
 const storage = await openStorage({ encryption_key: 'k'.repeat(20), local: { path } }, { log })
-const sessions = await openSessions({ config, storage, clock, log, audit: createAudit(log) })
+const sessions = await openSessions({ config, storage, redis: null, clock, log, audit: createAudit(log) })
 const tell = (what: string, ...keys: string[]) => writeSync(1, `${[what, ...keys].join(' ')}\n`)
 const from = { browser: 'Firefox on Linux', ip: undefined }
 const key = ({ session }: Started) => session.key

@@ -55,7 +55,7 @@ export async function openHouse({
   const state = { now }
   const clock = () => state.now
   const storage = await openStorage({ encryption_key: 'k'.repeat(20), local: { path: file } }, { log })
-  const sessions = await openSessions({ config, storage, clock, log, audit: createAudit(log) })
+  const sessions = await openSessions({ config, storage, redis: null, clock, log, audit: createAudit(log) })
   const intruder = new DatabaseSync(file, { timeout: 2000 })
   onTestFinished(async () => {
     await sessions.close()

@@ -14,7 +14,7 @@ if (domain === undefined) throw new Error('no domain')
 const log = pino({ level: 'silent' })
 const clock = () => Number(nowText)
 const storage = await openStorage({ encryption_key: 'k'.repeat(20), local: { path } }, { log })
-const sessions = await openSessions({ config, storage, clock, log, audit: createAudit(log) })
+const sessions = await openSessions({ config, storage, redis: null, clock, log, audit: createAudit(log) })
 const command = z.discriminatedUnion('do', [
   z.object({ do: z.literal('find'), headers: z.array(z.string()) }),
   z.object({ do: z.literal('end'), headers: z.array(z.string()) }),

@@ -26,7 +26,14 @@ export async function serveBuilt(configFile: string, log: FastifyBaseLogger): Pr
 
   // Another connection to the same file, as another process of this machine would have.
   const storage = await openStorage(config.storage, { log })
-  const sessions = await openSessions({ config: config.session, storage, clock, log, audit: createAudit(log) })
+  const sessions = await openSessions({
+    config: config.session,
+    storage,
+    redis: null,
+    clock,
+    log,
+    audit: createAudit(log),
+  })
   const users = await openUsers({
     config: config.authentication_backend,
     regulation: config.regulation,

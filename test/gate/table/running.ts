@@ -95,7 +95,14 @@ async function sessionsOf(config: Config): Promise<Map<string, string>> {
   let at = momentOf(inOrder[0]?.[1].passwordSecondsAgo ?? 0)
   const clock = () => at
   const storage = await openStorage(config.storage, { log })
-  const sessions = await openSessions({ config: config.session, storage, clock, log, audit: createAudit(log) })
+  const sessions = await openSessions({
+    config: config.session,
+    storage,
+    redis: null,
+    clock,
+    log,
+    audit: createAudit(log),
+  })
   const users = await openUsers({
     config: config.authentication_backend,
     regulation: config.regulation,
