@@ -168,6 +168,10 @@ export const problems = {
     title: 'The storage file is damaged',
     mend: 'Restore it from a backup. To begin anew, move it away together with its -wal and -shm files: everybody signs in again.',
   },
+  'storage-moved': {
+    title: 'The storage file was deleted or moved away under the running server',
+    mend: 'Move it back together with its -wal and -shm files, and it goes on; or restore it from a backup and restart Postern. Until then people stay signed in, and nobody signs in or out.',
+  },
   'storage-authelia': {
     title: 'The storage file is Authelia’s',
     mend: 'Give Postern a file of its own: change storage.local.path. Authelia’s file was not touched.',
