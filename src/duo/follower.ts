@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import { type Clock, MINUTE, type Milliseconds, SECOND } from '../clock.ts'
+import { Unavailable } from '../problems/unavailable.ts'
 import type { Audit } from '../telemetry/audit.ts'
 import type { AuthStatus } from './answers.ts'
 import type { DuoAnswer, DuoClient } from './client.ts'
@@ -225,7 +226,7 @@ export function openFollower(parts: Parts): Follower {
         else entry.stop.abort() // another process has it
       }
     } catch (err) {
-      log.warn({ err }, 'a push could not be looked at; trying again')
+      if (!(err instanceof Unavailable)) log.warn({ err }, 'a push could not be looked at; trying again')
     }
   }
 
@@ -262,7 +263,10 @@ export function openFollower(parts: Parts): Follower {
     if (busy) return
     busy = true
     sweeping = sweep()
-      .catch((err: unknown) => log.warn({ err }, 'pushes that nobody follows could not be looked for'))
+      .catch((err: unknown) => {
+        // A store that does not answer is told of by itself, once; this would be each second.
+        if (!(err instanceof Unavailable)) log.warn({ err }, 'pushes that nobody follows could not be looked for')
+      })
       .finally(() => {
         busy = false
       })

@@ -135,7 +135,7 @@ export function redisPushRecords(redis: Redis, limits: GuardLimits): PushRecords
       const beginning = keyOf('session', '')
       const watch = redis.watch(beginning, {
         changed: key => changed(key.slice(beginning.length)),
-        lost: () => changed('any'),
+        lost() {}, // then they are not told, and whoever waits looks
       })
       return { areTold: () => watch.isTrue(), close: () => watch.close() }
     },

@@ -119,7 +119,7 @@ export interface PushRecords {
   refusalsSeenAt(username: string): Promise<Milliseconds>
   markRefusalsSeen(username: string, now: Milliseconds): Promise<void>
   /** Tells of what other processes write, at once, where the store can. */
-  watch(changed: (sessionKey: string | 'any') => void): Changes
+  watch(changed: (sessionKey: string) => void): Changes
 }
 
 export interface Changes {

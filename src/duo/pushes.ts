@@ -63,7 +63,7 @@ export function openPushes(parts: Parts): Pushes {
     areTold: () => changes.areTold(),
     log,
   })
-  const changes = records.watch(key => (key === 'any' ? watchers.wakeAll() : watchers.wake(key)))
+  const changes = records.watch(watchers.wake)
   const follower = openFollower({
     records,
     client,

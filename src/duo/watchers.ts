@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Milliseconds } from '../clock.ts'
+import { Unavailable } from '../problems/unavailable.ts'
 
 /** How soon a change that another process made is noticed where nobody tells of it. */
 const LOOK_EVERY: Milliseconds = 250
@@ -17,8 +18,6 @@ export interface Watchers {
   wait(key: string, known: number, within: Milliseconds, signal: AbortSignal): Promise<boolean>
   /** Something changed: wakes at once. */
   wake(key: string): void
-  /** Anything may have changed. */
-  wakeAll(): void
   /** How many wait now. */
   count(): number
   close(): void
@@ -53,7 +52,8 @@ export function openWatchers({ versionOf, areTold, log }: Parts): Watchers {
         const version = await versionOf(key)
         for (const [finish, known] of [...waiting]) if (known !== version) finish(false)
       } catch (err) {
-        log.warn({ err }, 'a push could not be read while somebody waits for it')
+        // What does not answer is told of where it is asked for, once; here it is each quarter of a second.
+        if (!(err instanceof Unavailable)) log.warn({ err }, 'a push could not be read while somebody waits for it')
       } finally {
         looking = false
       }
@@ -69,9 +69,6 @@ export function openWatchers({ versionOf, areTold, log }: Parts): Watchers {
 
   return {
     wake: key => finishAll(key, false),
-    wakeAll() {
-      for (const key of [...watched.keys()]) finishAll(key, false)
-    },
     wait(key, known, within, signal) {
       if (closed || signal.aborted || within <= 0) return Promise.resolve(closed)
       const { waiting, timer } = watched.get(key) ?? watch(key)

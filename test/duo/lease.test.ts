@@ -1,13 +1,10 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { newPush } from '../../src/duo/push.ts'
-import { sqlPushRecords } from '../../src/duo/push-records-sql.ts'
-import { openStorage } from '../../src/storage/open-storage.ts'
 import { node, start, until } from '../support/process.ts'
 import { type Opened, openHouse } from './house.ts'
-import { duoConfig, facts, owner } from './people.ts'
-import { fail, ok, scripted, silent } from './scripted-duo.ts'
+import { facts, owner } from './people.ts'
+import { fail, ok, scripted } from './scripted-duo.ts'
 
 const alice = owner('alice')
 const never = new AbortController().signal
@@ -18,39 +15,6 @@ function database(file: string) {
   onTestFinished(() => open.close())
   return open
 }
-
-describe(sqlPushRecords, () => {
-  it('row 125: refuses a write by a version that was passed, and one by who has the lease no more', async () => {
-    const { file } = await openHouse()
-    const storage = await openStorage({ encryption_key: 'x'.repeat(20), local: { path: file } }, { log: silent })
-    onTestFinished(() => storage.close())
-    const records = sqlPushRecords(storage.records, duoConfig().guard)
-    const push = newPush(1_000)
-    const [mine, other] = [
-      { holder: 'run_mine', until: 9_000 },
-      { holder: 'run_other', until: 9_000 },
-    ]
-    const device = { id: 'DP1', name: 'Phone' }
-    const about = { ...alice, push, factor: 'push' as const, code: null, device, facts: facts(), startedAt: 1_000 }
-    const record = await records.insert(about, mine)
-    if (record === undefined) throw new Error('not inserted')
-    expect(await records.insert({ ...about, sessionKey: 'another' }, other)).toBeUndefined()
-    const ended = { ...push, state: 'failed' as const, endedAt: 2_000 }
-    const change = { notes: ['denied' as const], now: 2_000 }
-    expect(await records.write(record, ended, { ...change, by: other })).toBeUndefined()
-    expect(await records.write({ ...record, version: 7 }, ended, { ...change, by: mine })).toBeUndefined()
-    expect(await records.guardOf('alice')).toMatchObject({ denials: 0 })
-    expect(await records.renew(record.id, 'run_other', 99_000)).toBe(false)
-    expect(await records.takeOver(record, 'run_other', 8_999, 99_000)).toBeUndefined()
-    const taken = await records.takeOver(record, 'run_other', 9_000, 99_000)
-    expect(taken).toMatchObject({ holder: 'run_other', version: record.version + 1 })
-    expect(await records.write(record, ended, { ...change, by: mine })).toBeUndefined()
-    expect(await records.renew(record.id, 'run_mine', 99_000)).toBe(false)
-    if (taken === undefined) throw new Error('not taken')
-    expect(await records.write(taken, ended, { ...change, by: other })).toMatchObject({ push: { state: 'failed' } })
-    expect(await records.guardOf('alice')).toMatchObject({ denials: 1 })
-  })
-})
 
 describe('a push whose process is gone', () => {
   it('row 125: is followed by another process once the lease is over, and approved there', async () => {
