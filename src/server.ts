@@ -23,6 +23,8 @@ import { denials } from './telemetry/denials.ts'
 import { createMetrics, serveMetrics } from './telemetry/metrics.ts'
 import { newReference } from './telemetry/reference.ts'
 import { openUsers } from './users/open-users.ts'
+import { openRegulation } from './users/regulation.ts'
+import { sqliteCounters } from './users/sqlite-counter.ts'
 
 interface Circumstances {
   readonly log: FastifyBaseLogger
@@ -82,9 +84,7 @@ async function furnish(
   app.addHook('onClose', () => sessions.close())
   const users = await openUsers({
     config: config.authentication_backend,
-    regulation: config.regulation,
-    counters: storage.counters,
-    clock,
+    regulation: openRegulation(sqliteCounters(storage.counters, clock), config.regulation),
     log,
   })
   app.addHook('onClose', () => users.close())

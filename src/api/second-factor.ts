@@ -120,6 +120,8 @@ export function secondFactorRoutes(app: FastifyInstance, { login, signedIn, redi
       case 'busy':
       case 'paused':
       case 'banned':
+        // Without an end there is nothing to wait for.
+        if (held.until === null) return ko(reply, 403, 'Forbidden')
         return ko(reply.header('retry-after', new Date(held.until).toUTCString()), 429, 'Too Many Requests')
       case 'unknown-device':
       case 'no-second-factor':

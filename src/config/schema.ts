@@ -195,9 +195,7 @@ export const configSchema = z.strictObject({
   session,
   regulation: z
     .strictObject({
-      modes: z
-        .array(z.enum(['user']).meta({ expected: 'user (this version pauses names, not addresses)' }))
-        .default(['user']),
+      modes: z.array(z.enum(['user', 'ip'])).default(['user']),
       max_retries: z.int().min(0).max(1000).default(3),
       find_time: duration.default(2 * MINUTE),
       ban_time: duration.default(5 * MINUTE),

@@ -1,5 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
-import type { Audit } from '../telemetry/audit.ts'
+import { type Audit, untilField } from '../telemetry/audit.ts'
 import type { AuthResult } from './answers.ts'
 import type { Asked } from './asked.ts'
 import type { Asking } from './asking.ts'
@@ -15,7 +15,7 @@ interface Parts {
   readonly client: Pick<DuoClient, 'authSync'>
   readonly asked: Pick<Asked, 'take' | 'note'>
   readonly kept: KeptWays
-  readonly people: Pick<People, 'bannedUntil' | 'tryPasscode'>
+  readonly people: Pick<People, 'ban' | 'tryPasscode'>
   /** Makes an approval that the session may claim. */
   readonly approve: (owner: Owner, facts: RequestFacts, how: { said: string; bypassed: boolean }) => Promise<PushView>
   /** Keeps Duo's token for a browser that it remembers from here on. */
@@ -40,9 +40,9 @@ export function openCodes(parts: Parts): Pick<Duo, 'passcode' | 'sms'> {
 
   const isLockedOut = ({ status }: AuthResult) => status === 'locked_out'
 
-  async function banned({ username }: Owner): Promise<Held | null> {
-    const until = await people.bannedUntil(username)
-    return until === null ? null : { outcome: 'banned', until }
+  async function banned({ username }: Owner, { ip }: RequestFacts): Promise<Held | null> {
+    const ban = await people.ban(username, { ip })
+    return ban === null ? null : { outcome: 'banned', ...ban }
   }
 
   const about = ({ username }: Owner, { ip, site }: RequestFacts) => ({
@@ -65,7 +65,7 @@ export function openCodes(parts: Parts): Pick<Duo, 'passcode' | 'sms'> {
   async function passcode(owner: Owner, typed: string, facts: RequestFacts): Promise<PasscodeOutcome> {
     const code = passcodeFrom(typed)
     if (code === undefined) return { outcome: 'malformed' }
-    const barred = await banned(owner)
+    const barred = await banned(owner, facts)
     if (barred !== null) return barred
     const { offer, name } = await asking.ask(owner, facts, undefined)
     // A text brings passcodes too, and Duo tells no two kinds apart.
@@ -75,14 +75,14 @@ export function openCodes(parts: Parts): Pick<Duo, 'passcode' | 'sms'> {
         : offer.kind === 'no-device' && offer.passcode
     if (!isOffered) return { outcome: 'offer', offer }
 
-    const counted = await people.tryPasscode(owner.username)
-    if (!('triesLeft' in counted)) return { outcome: 'banned', until: counted.bannedUntil }
+    const counted = await people.tryPasscode(owner.username, { ip: facts.ip })
+    if (!('triesLeft' in counted)) return { outcome: 'banned', ...counted.banned }
     await asked.note(owner)
     const wrong = (words: string): PasscodeOutcome => {
-      const { bannedUntil: until, triesLeft } = counted
-      const ban = until === null ? {} : { until: new Date(until).toISOString() }
+      const { brings, triesLeft } = counted
+      const ban = untilField(brings?.until ?? null)
       audit('passcode.wrong', { ...about(owner, facts), ...ban, detail: words })
-      return until === null ? { outcome: 'wrong', said: words, triesLeft } : { outcome: 'banned', until }
+      return brings === null ? { outcome: 'wrong', said: words, triesLeft } : { outcome: 'banned', ...brings }
     }
     const whence = { ipaddr: facts.ip, hostname: facts.site ?? undefined }
     const answer = await client.authSync({ username: name, factor: 'passcode', passcode: code, ...whence })
@@ -116,7 +116,7 @@ export function openCodes(parts: Parts): Pick<Duo, 'passcode' | 'sms'> {
     passcode,
 
     async sms(owner, device, facts) {
-      const barred = await banned(owner)
+      const barred = await banned(owner, facts)
       if (barred !== null) return barred
       const { offer, name } = await asking.ask(owner, facts, undefined)
       if (offer.kind !== 'choose') return { outcome: 'offer', offer }

@@ -134,7 +134,7 @@ export type Held =
   /** `denied`: after a denial, or while an earlier one may still ring; `fraud`: the lock after a fraud report; `budget`: too many in a while. */
   | { readonly outcome: 'paused'; readonly until: Milliseconds; readonly why: 'denied' | 'fraud' | 'budget' }
   /** Too many wrong passcodes, or passwords. */
-  | { readonly outcome: 'banned'; readonly until: Milliseconds }
+  | ({ readonly outcome: 'banned' } & Banned)
   /** The device is none of those that preauth listed for this way. */
   | { readonly outcome: 'unknown-device' }
   /** Duo lets the person pass, refuses, cannot be asked, or offers other ways than this one; without a way given: none is preferred. */
@@ -233,17 +233,25 @@ export interface Duo {
 export interface People {
   /** All who may sign in, the same list until that changes: two of them whom Duo would take for one are refused. */
   everybody(): readonly { readonly username: string; readonly email: string | undefined }[]
-  /** Until when this person may not prove anything; null: they may. */
-  bannedUntil(username: string): Milliseconds | null | Promise<Milliseconds | null>
+  /** Why this person may prove nothing now, or nobody may from there; null: they may. */
+  ban(username: string, from: { ip: string | undefined }): Banned | null | Promise<Banned | null>
   /** Counts a try at a passcode, before it is made. Rejects when the counters do not answer: nothing may be tried then. */
-  tryPasscode(username: string): Promise<PasscodeTry | { readonly bannedUntil: Milliseconds }>
+  tryPasscode(username: string, from: { ip: string | undefined }): Promise<PasscodeTry | { readonly banned: Banned }>
+}
+
+/** As users/ shows it. */
+interface Banned {
+  /** Null: until an administrator lifts it. */
+  readonly until: Milliseconds | null
+  readonly whose: 'name' | 'address'
+  readonly by: 'regulation' | 'administrator'
 }
 
 export interface PasscodeTry {
   /** After this one; null where regulation is off. */
   readonly triesLeft: number | null
-  /** The end of the ban that this try brings when it fails; null when it brings none. */
-  readonly bannedUntil: Milliseconds | null
+  /** The ban that this try brings when it fails; null when it brings none. */
+  readonly brings: Banned | null
   /** It was right: this person's tries are forgotten. */
   succeeded(): Promise<void>
   /** Nobody looked at it: it is not counted. */

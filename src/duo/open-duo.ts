@@ -147,8 +147,8 @@ export async function openDuo(parts: Parts): Promise<Duo> {
     },
 
     async start(owner, way, facts, remembered) {
-      const banned = await people.bannedUntil(owner.username)
-      if (banned !== null) return { outcome: 'banned', until: banned }
+      const banned = await people.ban(owner.username, { ip: facts.ip })
+      if (banned !== null) return { outcome: 'banned', ...banned }
       const named = way === 'only-push' ? undefined : way
       const outcome = await pushes.start(owner, named, facts, async () => {
         const { offer, name, verified } = await asking.ask(owner, facts, remembered)

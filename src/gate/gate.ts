@@ -9,7 +9,7 @@ import { cookieDomainOf } from '../http/cookie-domain.ts'
 import { HEADER_LINES_AT_MOST } from '../http/headers.ts'
 import { problems } from '../problems/problems.ts'
 import { type Found, type Session, type Sessions, StoreDown } from '../session/session.ts'
-import type { Audit } from '../telemetry/audit.ts'
+import { type Audit, untilField } from '../telemetry/audit.ts'
 import { type Deny, denials } from '../telemetry/denials.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { occasional } from '../telemetry/occasional.ts'
@@ -250,9 +250,9 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
         else audit('login.failed', { ...fields, username: typed, ...(checked.cause && { reason: checked.cause }) })
         return
       case 'banned': {
-        const until = new Date(checked.until).toISOString()
+        const until = untilField(checked.until)
         occasionally(`banned ${typed}`, (_ref, count) =>
-          audit('login.banned', { ...fields, username: typed, until, count }),
+          audit('login.banned', { ...fields, username: typed, ...until, count }),
         )
         return
       }

@@ -14,7 +14,7 @@ import type {
 } from '../duo/duo.ts'
 import type { Session, Started } from '../session/session.ts'
 import type { AuditEvent } from '../telemetry/audit.ts'
-import type { FirstFactor, Person } from '../users/users.ts'
+import type { Banned, FirstFactor, Person } from '../users/users.ts'
 
 /** Who is at the portal or the API, worked out once a request. */
 export interface Visit {
@@ -111,8 +111,8 @@ export interface Login {
   cancelPush(visit: Visit): Promise<void>
   /** Until when this person cannot send a push; null: now. */
   pushPausedUntil(visit: Visit): Promise<Milliseconds | null>
-  /** Until when this person can prove nothing, after too many wrong passwords or passcodes; null: may. */
-  bannedUntil(visit: Visit): Promise<Milliseconds | null>
+  /** Why this person can prove nothing now, or nobody can from there: too many wrong passwords or passcodes, or an administrator; null: may. */
+  ban(visit: Visit): Promise<Banned | null>
   /** What the person must know: the phone said no to somebody with the password. Only at level 2: at level 1 that somebody could be here. */
   refusal(visit: Visit): Promise<Refusal | null>
   refusalSeen(visit: Visit): Promise<void>

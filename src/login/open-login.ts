@@ -9,7 +9,7 @@ import { cookieDomainOf } from '../http/cookie-domain.ts'
 import { cookieValues } from '../http/cookies.ts'
 import { hostName } from '../http/host.ts'
 import type { Session, Sessions, Started } from '../session/session.ts'
-import type { Audit } from '../telemetry/audit.ts'
+import { type Audit, untilField } from '../telemetry/audit.ts'
 import { type Deny, denials } from '../telemetry/denials.ts'
 import { occasional } from '../telemetry/occasional.ts'
 import { newReference } from '../telemetry/reference.ts'
@@ -99,7 +99,7 @@ export function openLogin({
     if (who === null) return false
     const { username, credential } = who.session
     const person = await users.find(username)
-    if (person?.credential === credential && !(await users.isBanned(username))) return true
+    if (person?.credential === credential && (await users.ban(username, { ip })) === null) return true
     await duo?.cancel(who.session.key)
     audit('level.refused', { username, reason: 'person-changed', ...(ip === undefined ? {} : { ip }) })
     return false
@@ -117,7 +117,7 @@ export function openLogin({
       const answer = await users.checkPassword(username, password, { ip: visitor.ip })
       const facts = { ...factsOf(visitor), username: answer.outcome === 'accepted' ? answer.person.username : username }
       if (answer.outcome !== 'accepted') {
-        const until = answer.outcome === 'banned' ? { until: new Date(answer.until).toISOString() } : {}
+        const until = answer.outcome === 'banned' ? untilField(answer.until) : {}
         const cause = answer.outcome === 'refused' && answer.cause !== undefined ? { reason: answer.cause } : {}
         audit(signInFailure[answer.outcome], { ...facts, ...until, ...cause })
         return answer
@@ -248,7 +248,7 @@ export function openLogin({
       return duo === null || who === null ? null : duo.pausedUntil(who.person.username)
     },
 
-    bannedUntil: async ({ who }) => (who === null ? null : users.bannedUntil(who.person.username)),
+    ban: async ({ who, ip }) => (who === null ? null : users.ban(who.person.username, { ip })),
 
     async refusal({ who, level }) {
       return duo === null || who === null || level < 2 ? null : duo.refusal(who.person.username)

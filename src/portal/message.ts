@@ -9,7 +9,13 @@ export const MESSAGE_LIFETIME = 60 * SECOND
 const schema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('wrong'), username: z.string(), triesLeft: z.number().nullable() }),
   z.object({ kind: z.literal('empty'), username: z.string(), missing: z.enum(['username', 'password', 'both']) }),
-  z.object({ kind: z.literal('banned'), username: z.string(), until: z.number() }),
+  z.object({
+    kind: z.literal('banned'),
+    username: z.string(),
+    until: z.number().nullable(),
+    whose: z.enum(['name', 'address']),
+    by: z.enum(['regulation', 'administrator']),
+  }),
   z.object({ kind: z.literal('limited'), until: z.number() }),
   z.object({ kind: z.literal('down'), ref: z.string() }),
   z.object({ kind: z.literal('stale') }),

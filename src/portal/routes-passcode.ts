@@ -14,7 +14,7 @@ export function passcodeRoutes(pages: Pages, portal: Portal): void {
     const { visit, shell } = context
     if (visit.who === null) return context.goTo('/')
     if (provedEnough(context)) return context.goOn(context.next)
-    const banned = await login.bannedUntil(visit)
+    const banned = await login.ban(visit)
     if (banned !== null) return context.show(bannedPage(shell, 'prove.banned', banned))
     const offer = await login.offer(visit, context)
     return takesPasscode(offer)

@@ -26,7 +26,7 @@ export function proveRoutes(app: FastifyInstance, pages: Pages, portal: Portal):
     const { visit, shell } = context
     if (visit.who === null) return context.goTo('/')
     if (provedEnough(context)) return context.goOn(context.next)
-    const banned = await login.bannedUntil(visit)
+    const banned = await login.ban(visit)
     if (banned !== null) return context.show(bannedPage(shell, 'prove.banned', banned))
     // A second tab joins the push that waits, unless somebody asks for another way.
     const push = context.query.has('another') ? null : await login.push(visit)

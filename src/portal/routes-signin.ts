@@ -54,7 +54,13 @@ export function signinRoutes(pages: Pages, { login, config }: Portal): void {
       case 'refused':
         return context.goSaying('/', { kind: 'wrong', username: shown, triesLeft: answer.triesLeft })
       case 'banned':
-        return context.goSaying('/', { kind: 'banned', username: shown, until: answer.until })
+        return context.goSaying('/', {
+          kind: 'banned',
+          username: shown,
+          until: answer.until,
+          whose: answer.whose,
+          by: answer.by,
+        })
       case 'busy':
         return context.goSaying('/', {
           kind: 'limited',
@@ -86,7 +92,8 @@ export function signinRoutes(pages: Pages, { login, config }: Portal): void {
 }
 
 function signinView({ visit, message, query, keepsCookies, shell, next }: Context): View {
-  if (message?.kind === 'banned' && message.until > shell.now) return bannedPage(shell, 'signin.banned', message.until)
+  if (message?.kind === 'banned' && (message.until === null || message.until > shell.now))
+    return bannedPage(shell, 'signin.banned', message)
   if (message?.kind === 'limited' && message.until > shell.now) return limitedPage(shell, message.until)
   if (message?.kind === 'down') return errorPage(shell, 'down', message.ref)
   if (message?.kind === 'fraud') return fraudPage(shell, message.username, message.ref)

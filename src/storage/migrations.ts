@@ -1,12 +1,14 @@
 import type { Migration as KyselyMigration } from 'kysely/migration'
 import { sessionsAndPushes } from './migrations/0001-sessions-and-pushes.ts'
 import { whereSessionsBegan } from './migrations/0002-where-sessions-began.ts'
+import { countersTables } from './migrations/0003-counters.ts'
 import { logins } from './migrations/0004-logins.ts'
 import type { Migration, Part } from './migrations/migration.ts'
 
 const all: Readonly<Record<string, Migration>> = {
   '0001-sessions-and-pushes': sessionsAndPushes,
   '0002-where-sessions-began': whereSessionsBegan,
+  '0003-counters': countersTables,
   '0004-logins': logins,
 }
 

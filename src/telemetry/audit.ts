@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
+import type { Milliseconds } from '../clock.ts'
 
 /** What an event carries. Never a password, cookie, key, passcode, txid or query string. */
 interface Fields {
@@ -65,6 +66,10 @@ export const severity = {
   'gate.refused': 'warn',
   'form.refused': 'warn',
 } as const
+
+/** A moment as a field of an event; no field where there is no end. */
+export const untilField = (until: Milliseconds | null): { until?: string } =>
+  until === null ? {} : { until: new Date(until).toISOString() }
 
 export type AuditEvent = keyof typeof severity
 export type Audit = (event: AuditEvent, fields: Fields) => void

@@ -1,24 +1,17 @@
-import type { DatabaseSync } from 'node:sqlite'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
-import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import { whenFree } from '../storage/busy.ts'
 import { createEvenTime, type Timer } from './even-time.ts'
 import { fileBackend } from './file-backend.ts'
 import { isPlausibleName, isPlausiblePassword } from './names.ts'
 import { createPool, hashesAtOnce, PoolClosed, QUEUE_LENGTH } from './pool.ts'
-import { type CountedTry, openRegulation, type Try } from './regulation.ts'
+import type { CountedTry, Regulation, Try } from './regulation.ts'
 import type { FirstFactor, Users } from './users.ts'
 import { openVerifier, type Verifier } from './verify.ts'
 
 interface Parts {
   readonly config: Config['authentication_backend']
-  readonly regulation: Config['regulation']
-  /** A connection of its own, so that a transaction of others cannot take a ban back. */
-  readonly counters: DatabaseSync
-  /** Decides about tries and bans. */
-  readonly clock: Clock
+  readonly regulation: Regulation
   readonly log: FastifyBaseLogger
   /** For tests: what verifies, how many at once, and how time passes for answers. */
   readonly verifier?: Verifier
@@ -36,11 +29,10 @@ const realTimer: Timer = {
  * @throws {UsersFileRefused} when the users file cannot be read or has an error
  */
 export async function openUsers(parts: Parts): Promise<Users> {
-  const { config, log } = parts
+  const { config, regulation, log } = parts
   const timer = parts.timer ?? realTimer
   const pool = createPool({ concurrency: parts.concurrency ?? hashesAtOnce(), queue: QUEUE_LENGTH }, timer.now)
   const evenTime = createEvenTime(timer)
-  const regulation = openRegulation(parts.counters, parts.regulation, parts.clock)
   const verifier = parts.verifier ?? openVerifier()
   const backend = await fileBackend(config.file, { pool, evenTime, timer }, { verifier, log })
 
@@ -52,16 +44,18 @@ export async function openUsers(parts: Parts): Promise<Users> {
     find: username => backend.find(username),
     everybody: () => backend.everybody(),
 
-    isBanned: username => regulation.bannedUntil(username) !== null,
-    bannedUntil: username => regulation.bannedUntil(username),
+    isBanned(username) {
+      const ban = regulation.ban(username)
+      return ban instanceof Promise ? ban.then(found => found !== null) : ban !== null
+    },
+    ban: (username, from) => regulation.ban(username, from),
 
-    async tryPasscode(username) {
-      const begun = await whenFree(() => regulation.beginPasscode(username))
-      if (!('triesLeft' in begun)) return begun
-      return { ...begun, succeeded: () => whenFree(begun.succeeded), givenBack: () => giveBack(begun) }
+    async tryPasscode(username, { ip }) {
+      const begun = await regulation.beginPasscode({ person: username, ip })
+      return 'triesLeft' in begun ? { ...begun, givenBack: () => giveBack(begun) } : begun
     },
 
-    async checkPassword(typed, password): Promise<FirstFactor> {
+    async checkPassword(typed, password, { ip }): Promise<FirstFactor> {
       const began = timer.now()
       if (!isPlausibleName(typed) || !isPlausiblePassword(password))
         return { outcome: 'refused', triesLeft: null, cause: 'implausible' }
@@ -77,19 +71,18 @@ export async function openUsers(parts: Parts): Promise<Users> {
       try {
         const candidate = await backend.resolve(typed)
         const { username } = candidate
-        const begun = await whenFree(() => regulation.begin({ typed: candidate.counted, person: username }))
+        const begun = await regulation.begin({ typed: candidate.counted, person: username, ip })
         if (!('mayBeEvaluated' in begun)) {
           place.leave()
-          return await evenly({ outcome: 'banned', until: begun.bannedUntil, username })
+          return await evenly({ outcome: 'banned', ...begun.banned, username })
         }
         counted = begun
         const judged = await candidate.judge(password, counted.mayBeEvaluated, place)
         if (typeof judged === 'string') {
-          if (counted.bannedUntil !== null)
-            return await evenly({ outcome: 'banned', until: counted.bannedUntil, username })
+          if (counted.brings !== null) return await evenly({ outcome: 'banned', ...counted.brings, username })
           return await evenly({ outcome: 'refused', triesLeft: counted.triesLeft, cause: judged, username })
         }
-        await whenFree(counted.succeeded)
+        await counted.succeeded()
         return { outcome: 'accepted', person: judged }
       } catch (error) {
         // Whatever failed, nobody is let in by it.
@@ -108,7 +101,7 @@ export async function openUsers(parts: Parts): Promise<Users> {
 
   async function giveBack(counted: CountedTry | undefined): Promise<void> {
     try {
-      if (counted !== undefined) await whenFree(counted.givenBack)
+      await counted?.givenBack()
     } catch (error) {
       log.error({ err: error }, 'a try that was not evaluated stays counted')
     }

@@ -12,6 +12,15 @@ export interface Person {
   readonly credential: string
 }
 
+/** A ban in force, as far as visitors may see it. */
+export interface Banned {
+  /** Null: until an administrator lifts it. */
+  readonly until: Milliseconds | null
+  /** What is banned: with another name, or from elsewhere, it may go on. */
+  readonly whose: 'name' | 'address'
+  readonly by: 'regulation' | 'administrator'
+}
+
 export type FirstFactor =
   | { readonly outcome: 'accepted'; readonly person: Person }
   /** Wrong password, unknown name or disabled person: alike in content and time. `triesLeft` is null where regulation is off. */
@@ -23,7 +32,7 @@ export type FirstFactor =
       /** Whose name it is; undefined: nobody's. For that person's own records: no answer may show it. */
       readonly username?: string | undefined
     }
-  | { readonly outcome: 'banned'; readonly until: Milliseconds; readonly username?: string | undefined }
+  | ({ readonly outcome: 'banned'; readonly username?: string | undefined } & Banned)
   /** Too many hashes wait already: nothing was counted. */
   | { readonly outcome: 'busy'; readonly retryAfterSeconds: number }
   /** The counters or the directory do not answer: not evaluated, not counted. */
@@ -35,8 +44,8 @@ export type RefusalCause = 'implausible' | 'unknown' | 'disabled' | 'wrong-passw
 export interface PasscodeTry {
   /** After this one; null where regulation is off. */
   readonly triesLeft: number | null
-  /** The end of the ban that this try brings when it fails; null when it brings none. */
-  readonly bannedUntil: Milliseconds | null
+  /** The ban that this try brings when it fails; null when it brings none. */
+  readonly brings: Banned | null
   /** It was right: this person's tries are forgotten. */
   succeeded(): Promise<void>
   /** Nobody looked at it: it is not counted. */
@@ -59,12 +68,12 @@ export interface Users {
   find(username: string): Person | undefined | Promise<Person | undefined>
   /** All who may sign in; the same list until that changes. */
   everybody(): readonly { readonly username: string; readonly email: string | undefined }[]
-  /** Whether too many wrong passwords or passcodes have banned this person: who waits for the phone is not raised then. */
+  /** Whether too many wrong passwords or passcodes, or an administrator, have banned this person. */
   isBanned(username: string): boolean | Promise<boolean>
-  /** Until when; null when not banned. */
-  bannedUntil(username: string): Milliseconds | null | Promise<Milliseconds | null>
+  /** The ban of this person, or of where they are: who waits for the phone is not raised then. Null: neither is banned. */
+  ban(username: string, from: { ip: string | undefined }): Banned | null | Promise<Banned | null>
   /** Counts a try at a passcode for the person, over all sessions, before it is made. Rejects when the counters do not answer. */
-  tryPasscode(username: string): Promise<PasscodeTry | { readonly bannedUntil: Milliseconds }>
+  tryPasscode(username: string, from: { ip: string | undefined }): Promise<PasscodeTry | { readonly banned: Banned }>
   /**
    * Checks a password. Counted for the person before it is hashed, so that parallel guesses cannot pass the limit.
    * @param typed the name as typed; resolved once

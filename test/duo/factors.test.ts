@@ -138,12 +138,32 @@ describe('a passcode', () => {
     })
     expect(await second.passcode(owner('erin', 'new'), '000001', facts())).toMatchObject({ triesLeft: 1 })
     const until = house.now + 300_000
-    expect(await first.passcode(owner('erin', 'newer'), '000002', facts())).toEqual({ outcome: 'banned', until })
+    expect(await first.passcode(owner('erin', 'newer'), '000002', facts())).toEqual({
+      outcome: 'banned',
+      until,
+      whose: 'name',
+      by: 'regulation',
+    })
     // The right one is not even looked at; a push and a text message are none the less refused.
     for (const duo of [first, second]) {
-      expect(await duo.passcode(erin, '987654321', facts())).toEqual({ outcome: 'banned', until })
-      expect(await duo.start(erin, push('DPERIN1'), facts())).toEqual({ outcome: 'banned', until })
-      expect(await duo.sms(erin, 'DPERIN1', facts())).toEqual({ outcome: 'banned', until })
+      expect(await duo.passcode(erin, '987654321', facts())).toEqual({
+        outcome: 'banned',
+        until,
+        whose: 'name',
+        by: 'regulation',
+      })
+      expect(await duo.start(erin, push('DPERIN1'), facts())).toEqual({
+        outcome: 'banned',
+        until,
+        whose: 'name',
+        by: 'regulation',
+      })
+      expect(await duo.sms(erin, 'DPERIN1', facts())).toEqual({
+        outcome: 'banned',
+        until,
+        whose: 'name',
+        by: 'regulation',
+      })
     }
     expect(house.simulator.pushes()).toEqual([])
     expect(kinds(first, second)).toEqual(['passcode.wrong', 'passcode.wrong', 'passcode.wrong'])

@@ -8,11 +8,11 @@ import type { Duo, People } from '../../src/duo/duo.ts'
 import type { Named } from '../../src/duo/names.ts'
 import { openDuo } from '../../src/duo/open-duo.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
-import { whenFree } from '../../src/storage/busy.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { openRedis } from '../../src/storage/redis/open-redis.ts'
 import type { AuditEvent } from '../../src/telemetry/audit.ts'
 import { openRegulation } from '../../src/users/regulation.ts'
+import { sqliteCounters } from '../../src/users/sqlite-counter.ts'
 import { temporaryFolder } from '../support/process.ts'
 import { duoConfig, keys } from './people.ts'
 
@@ -148,14 +148,10 @@ export async function ended(duo: Duo, session: string) {
 /** As users/ has them: three wrong passcodes within two minutes bring a ban of five. */
 function peopleOver(counters: DatabaseSync, clock: () => number, everybody: readonly Named[]): People {
   const limits = { modes: ['user' as const], max_retries: 3, find_time: 120_000, ban_time: 300_000 }
-  const regulation = openRegulation(counters, limits, clock)
+  const regulation = openRegulation(sqliteCounters(counters, clock), limits)
   return {
     everybody: () => everybody,
-    bannedUntil: regulation.bannedUntil,
-    async tryPasscode(username) {
-      const begun = await whenFree(() => regulation.beginPasscode(username))
-      if (!('triesLeft' in begun)) return begun
-      return { ...begun, succeeded: () => whenFree(begun.succeeded), givenBack: () => whenFree(begun.givenBack) }
-    },
+    ban: regulation.ban,
+    tryPasscode: (username, { ip }) => regulation.beginPasscode({ person: username, ip }),
   }
 }

@@ -38,6 +38,6 @@ export function duoConfig(more: object = {}) {
 /** Nobody is banned, and nothing is counted. */
 export const unregulated: People = {
   everybody: () => [],
-  bannedUntil: () => null,
-  tryPasscode: async () => ({ triesLeft: null, bannedUntil: null, async succeeded() {}, async givenBack() {} }),
+  ban: () => null,
+  tryPasscode: async () => ({ triesLeft: null, brings: null, async succeeded() {}, async givenBack() {} }),
 }

@@ -1,11 +1,10 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { openUsers } from '../../src/users/open-users.ts'
 import { openVerifier } from '../../src/users/verify.ts'
 import { temporaryFolder, until } from '../support/process.ts'
-import { backend, hashes, readableLog, regulated, usersFile, withHash } from '../users/parts.ts'
+import { backend, counting, hashes, readableLog, regulated, usersFile, withHash } from '../users/parts.ts'
 import { type Answer, asTraefik, cookieOf, type House, house, john, opensNothing } from './house.ts'
 
 const HASHES_AT_ONCE = 2
@@ -32,9 +31,7 @@ beforeEach(async () => {
   hashing = { now: 0, most: 0, all: 0 }
   const users = await openUsers({
     config: backend(path),
-    regulation: regulated,
-    counters: new DatabaseSync(':memory:'),
-    clock: Date.now,
+    regulation: (await counting(Date.now)).regulation,
     log: readableLog().log,
     concurrency: HASHES_AT_ONCE,
     verifier: {

@@ -244,7 +244,7 @@ describe('an endpoint of the operator’s own', () => {
 
 describe('what is not known of a password', () => {
   it.each([
-    [{ outcome: 'banned', until: 0 }, 401, undefined],
+    [{ outcome: 'banned', until: 0, whose: 'name', by: 'regulation' }, 401, undefined],
     [{ outcome: 'busy', retryAfterSeconds: 7 }, 503, '7'],
     [{ outcome: 'unavailable' }, 503, undefined],
   ] satisfies [FirstFactor, number, string | undefined][])(

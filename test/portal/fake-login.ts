@@ -5,6 +5,7 @@ import type { Device, Offer, PasscodeOutcome, PushView, SmsOutcome, Way } from '
 import type { Login, Next, Visit } from '../../src/login/login.ts'
 import { judgeRedirect } from '../../src/login/redirect.ts'
 import type { Session, Started } from '../../src/session/session.ts'
+import type { Banned } from '../../src/users/users.ts'
 
 /** What a test may say about the world behind the portal. */
 export interface Scene {
@@ -27,7 +28,7 @@ export interface Scene {
   secondFactorConfigured: boolean
   secondFactor: Session['secondFactor']
   pausedUntil: Awaited<ReturnType<Login['pushPausedUntil']>>
-  bannedUntil: number | null
+  ban: Banned | null
   /** Whether Duo lets a browser be remembered. */
   remembers: boolean
   refusal: Awaited<ReturnType<Login['refusal']>>
@@ -74,7 +75,7 @@ export const defaultScene = (): Scene => ({
   passcode: null,
   sms: { outcome: 'sent', said: 'New SMS passcodes sent.', nextCode: '3' },
   next: null,
-  bannedUntil: null,
+  ban: null,
   remembers: true,
   claim: 'raised',
   secondFactorHosts: ['two.example.com'],
@@ -229,7 +230,7 @@ export function fakeLogin(config: Config, scene: Scene, clock: () => number): Fa
     async cancelPush() {
       calls.push('cancelPush')
     },
-    bannedUntil: async () => scene.bannedUntil,
+    ban: async () => scene.ban,
     pushPausedUntil: async () => scene.pausedUntil,
     refusal: async visit => (visit.level === 2 ? scene.refusal : null),
     async refusalSeen() {

@@ -77,7 +77,7 @@ describe('signing in', () => {
   })
 
   it('tells of a pause with 429 and when it ends', async () => {
-    const { alice } = await at({ signIn: { outcome: 'banned', until: NOW + 300_000 } })
+    const { alice } = await at({ signIn: { outcome: 'banned', until: NOW + 300_000, whose: 'name', by: 'regulation' } })
     await alice.get('/')
     const page = await alice.get(String((await signIn(alice)).headers.location))
     expect(page.statusCode).toBe(429)

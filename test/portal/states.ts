@@ -83,7 +83,7 @@ export const states: readonly State[] = [
     status: 429,
     title: 'Paused – Sign in',
     focus: 'h1',
-    message: now => ({ kind: 'banned', username: 'alice', until: now + 297_000 }),
+    message: now => ({ kind: 'banned', username: 'alice', until: now + 297_000, whose: 'name', by: 'regulation' }),
   },
   {
     id: 'signin.expired',
@@ -299,7 +299,7 @@ export const states: readonly State[] = [
     status: 429,
     title: 'Paused – Confirm it’s you',
     focus: 'h1',
-    scene: now => ({ level: 1, bannedUntil: now + 297_000 }),
+    scene: now => ({ level: 1, ban: { until: now + 297_000, whose: 'name', by: 'regulation' } }),
   },
   {
     id: 'passcode',

@@ -162,10 +162,10 @@ describe('a passcode', () => {
   it('row 129: is not tried by whom wrong ones have banned; the page says until when', async () => {
     const { alice, scene, login } = await at({
       offer: choice([pixel], [passcode]),
-      passcode: { outcome: 'banned', until: NOW + 300_000 },
+      passcode: { outcome: 'banned', until: NOW + 300_000, whose: 'name', by: 'regulation' },
     })
     await alice.get('/prove/passcode')
-    scene.bannedUntil = NOW + 300_000
+    scene.ban = { until: NOW + 300_000, whose: 'name', by: 'regulation' }
     const answer = await alice.post('/prove/passcode', { passcode: '123456' })
     for (const path of [String(answer.headers.location), '/prove', '/prove/passcode']) {
       const page = await alice.get(path)

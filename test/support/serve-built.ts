@@ -12,6 +12,10 @@ const { openStorage }: typeof import('../../src/storage/open-storage.ts') = awai
 )
 const { createAudit }: typeof import('../../src/telemetry/audit.ts') = await import(dist('telemetry/audit.js'))
 const { openUsers }: typeof import('../../src/users/open-users.ts') = await import(dist('users/open-users.js'))
+const { openRegulation }: typeof import('../../src/users/regulation.ts') = await import(dist('users/regulation.js'))
+const { sqliteCounters }: typeof import('../../src/users/sqlite-counter.ts') = await import(
+  dist('users/sqlite-counter.js')
+)
 
 /**
  * The built server in this process, listening where its configuration says. Nobody signs in by hand here: the cookies of two people's sessions
@@ -36,9 +40,7 @@ export async function serveBuilt(configFile: string, log: FastifyBaseLogger): Pr
   })
   const users = await openUsers({
     config: config.authentication_backend,
-    regulation: config.regulation,
-    counters: storage.counters,
-    clock,
+    regulation: openRegulation(sqliteCounters(storage.counters, clock), config.regulation),
     log,
   })
   const [domain] = config.session.cookies

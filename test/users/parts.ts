@@ -1,12 +1,34 @@
+import { join } from 'node:path'
 import { pino } from 'pino'
-import { MINUTE } from '../../src/clock.ts'
+import { onTestFinished } from 'vitest'
+import { type Clock, MINUTE } from '../../src/clock.ts'
 import type { Config } from '../../src/config/schema.ts'
+import { openStorage } from '../../src/storage/open-storage.ts'
+import { openRegulation } from '../../src/users/regulation.ts'
+import { sqliteCounters } from '../../src/users/sqlite-counter.ts'
+import { temporaryFolder } from '../support/process.ts'
 
 /** A log whose lines can be read. */
 export function readableLog() {
   const lines: { level: number; msg: string }[] = []
   const log = pino({ level: 'trace' }, { write: (line: string) => void lines.push(JSON.parse(line)) })
   return { log, lines, texts: () => lines.map(({ msg }) => msg) }
+}
+
+/** The counters of one storage file, as the server opens them. */
+export async function counting(
+  clock: Clock,
+  options: { settings?: Partial<typeof regulated>; path?: string; rows?: number } = {},
+) {
+  const path = options.path ?? join(temporaryFolder(), 'db.sqlite3')
+  const storage = await openStorage(
+    { encryption_key: 'k'.repeat(20), local: { path } },
+    { log: pino({ level: 'silent' }) },
+  )
+  onTestFinished(() => storage.close())
+  const settings = { ...regulated, ...options.settings }
+  const open = sqliteCounters(storage.counters, clock, options.rows)
+  return { storage, database: storage.counters, open, regulation: openRegulation(open, settings) }
 }
 
 /** A clock that the test moves. */

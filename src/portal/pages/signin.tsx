@@ -1,4 +1,5 @@
 import type { VNode } from 'preact'
+import type { Banned } from '../../users/users.ts'
 import type { Message } from '../message.ts'
 import type { WordKey } from '../words/words.ts'
 import {
@@ -263,31 +264,47 @@ export function signinPage(
 }
 
 const banned = {
-  'signin.banned': { title: 'signin.banned.title', body: 'signin.banned.body' },
-  'prove.banned': { title: 'prove.banned.title', body: 'prove.banned.body' },
+  'signin.banned': {
+    title: 'signin.banned.title',
+    name: { ends: 'signin.banned.body', endless: 'signin.banned.endless' },
+    address: { ends: 'signin.banned.address', endless: 'signin.banned.address-endless' },
+  },
+  'prove.banned': {
+    title: 'prove.banned.title',
+    name: { ends: 'prove.banned.body', endless: 'prove.banned.endless' },
+    address: { ends: 'prove.banned.address', endless: 'prove.banned.address-endless' },
+  },
 } as const
 
-/** `signin.banned`: the name is paused, whether or not anybody has it. `prove.banned`: nothing can be proved, by whom is signed in. */
-export function bannedPage(shell: Shell, id: keyof typeof banned, until: number): View {
+function whyBanned({ whose, by }: Banned): WordKey {
+  if (by === 'administrator') return 'banned.why-administrator'
+  return whose === 'address' ? 'banned.why-address' : 'banned.why'
+}
+
+/** `signin.banned`: the name is paused, whether or not anybody has it, or the address. `prove.banned`: nothing can be proved, by whom is signed in. */
+export function bannedPage(shell: Shell, id: keyof typeof banned, ban: Banned): View {
   const { words } = shell
-  const { title, body } = banned[id]
+  const { until, whose, by } = ban
+  const { title, [whose]: body } = banned[id]
   return {
     id,
-    status: 429,
+    status: until === null ? 403 : 429, // without an end there is nothing to wait for
     title,
     icon: 'attention',
-    headers: retryAfter(shell, until),
+    ...(until === null ? {} : { headers: retryAfter(shell, until) }),
     body: (
       <>
         <Sign kind="warn" />
-        <Heading shell={shell} word="banned.h1" focus />
+        <Heading shell={shell} word={by === 'administrator' ? 'banned.h1-administrator' : 'banned.h1'} focus />
         <p>
-          {words.rich(body, {
-            time: <Time shell={shell} at={until} as="time" />,
-            left: <Time shell={shell} at={until} as="left" />,
-          })}
+          {until === null
+            ? words.text(body.endless)
+            : words.rich(body.ends, {
+                time: <Time shell={shell} at={until} as="time" />,
+                left: <Time shell={shell} at={until} as="left" />,
+              })}
         </p>
-        <p>{words.text('banned.why')}</p>
+        <p>{words.text(whyBanned(ban))}</p>
         <Actions>
           {id === 'signin.banned' ? (
             <LinkButton kind="second" href={shell.url('/')}>

@@ -10,6 +10,8 @@ import { openSessions } from '../../../src/session/open-sessions.ts'
 import { openStorage } from '../../../src/storage/open-storage.ts'
 import { createAudit } from '../../../src/telemetry/audit.ts'
 import { openUsers } from '../../../src/users/open-users.ts'
+import { openRegulation } from '../../../src/users/regulation.ts'
+import { sqliteCounters } from '../../../src/users/sqlite-counter.ts'
 import { freePort, temporaryFolder } from '../../support/process.ts'
 
 const setupSchema = z.strictObject({
@@ -105,9 +107,7 @@ async function sessionsOf(config: Config): Promise<Map<string, string>> {
   })
   const users = await openUsers({
     config: config.authentication_backend,
-    regulation: config.regulation,
-    counters: storage.counters,
-    clock,
+    regulation: openRegulation(sqliteCounters(storage.counters, clock), config.regulation),
     log,
   })
   const made = new Map<string, string>()

@@ -1,0 +1,67 @@
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { describe, expect, it } from 'vitest'
+import { MINUTE, SECOND } from '../../src/clock.ts'
+import { sqliteCounters } from '../../src/users/sqlite-counter.ts'
+import { temporaryFolder } from '../support/process.ts'
+import { counterSuite } from './counter-suite.ts'
+import { counting, movableClock, regulated } from './parts.ts'
+
+counterSuite('a counter over SQLite', async () => {
+  const path = join(temporaryFolder(), 'db.sqlite3')
+  const databases: { isOpen: boolean; close(): void }[] = []
+  return {
+    async open(clock) {
+      const { open, database } = await counting(clock, { path })
+      databases.push(database)
+      return open
+    },
+    fail: () => {
+      for (const database of databases) database.close()
+    },
+  }
+})
+
+describe(sqliteCounters, () => {
+  it('row 169: clears what has expired in small steps, and keeps at most so many rows; an administrator’s ban stays', async () => {
+    const clock = movableClock()
+    const { open, database } = await counting(clock.read, { rows: 100 })
+    const counter = open('typed-names', { ...regulated, max_retries: 1 })
+    const rows = (table: string) => Number(database.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.n)
+    await counter.ban('ann', { until: null, reason: null })
+    for (let i = 0; i < 1000; i++) await counter.count(`name ${i}`)
+    expect(rows('postern_login_tries_typed')).toBeLessThanOrEqual(120)
+    expect(rows('postern_login_tries_typed_bans')).toBeLessThanOrEqual(121)
+    clock.move(5 * MINUTE + SECOND)
+    for (let i = 0; i < 10; i++) await counter.count(`late ${i}`)
+    expect(rows('postern_login_tries_typed')).toBeLessThanOrEqual(12)
+    expect(rows('postern_login_tries_typed_bans')).toBeLessThanOrEqual(13)
+    expect(await counter.banned('ann')).toMatchObject({ until: null })
+  })
+
+  it('keeps the bans of a file from before its tables were a migration’s', async () => {
+    const path = join(temporaryFolder(), 'db.sqlite3')
+    const clock = movableClock()
+    const until = clock.read() + MINUTE
+    const before = new DatabaseSync(path)
+    before.exec(`
+      CREATE TABLE postern_login_tries_person (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
+      CREATE INDEX postern_login_tries_person_key ON postern_login_tries_person (key, id);
+      CREATE TABLE postern_login_tries_person_bans (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, began INTEGER NOT NULL, until INTEGER NOT NULL) STRICT;
+      CREATE INDEX postern_login_tries_person_bans_until ON postern_login_tries_person_bans (until);
+      INSERT INTO postern_login_tries_person VALUES (3, 'ann', ${clock.read()});
+      INSERT INTO postern_login_tries_person_bans VALUES (7, 'john', ${clock.read()}, ${until});
+    `)
+    before.close()
+    const { open } = await counting(clock.read, { path })
+    const people = open('people', regulated)
+    expect(await people.count('ann')).toMatchObject({ id: 4, left: 1 })
+    expect(await people.banned('john')).toEqual({
+      began: clock.read(),
+      until,
+      by: 'regulation',
+      reason: null,
+    })
+  })
+})
