@@ -72,3 +72,64 @@ export async function startRedis(wishes: Wishes): Promise<RedisServer> {
     },
   }
 }
+
+export interface Sentinels {
+  readonly name: string
+  readonly ports: readonly number[]
+  /** The first is the primary in the beginning. */
+  readonly servers: readonly RedisServer[]
+  /** Where it is now, as they agree. */
+  primary(): Promise<RedisServer>
+  /** Resolves when another one is the primary. */
+  failOver(): Promise<void>
+}
+
+/** A primary with a replica, and three Sentinels that notice within half a second. */
+export async function startSentinels({
+  cleanup,
+  lines = [],
+}: {
+  cleanup: Cleanup
+  lines?: readonly string[]
+}): Promise<Sentinels> {
+  const name = 'mymaster'
+  const first = await startRedis({ cleanup })
+  const second = await startRedis({ cleanup, lines: [`replicaof 127.0.0.1 ${first.port}`] })
+  const servers = [first, second]
+  await until(async () => (await second.ask('INFO', 'replication')).includes('master_link_status:up'), 'it replicates')
+  const watching = [
+    `sentinel monitor ${name} 127.0.0.1 ${first.port} 2`,
+    `sentinel down-after-milliseconds ${name} 500`,
+    `sentinel failover-timeout ${name} 3000`,
+    ...lines,
+  ]
+  const launched = [1, 2, 3].map(() => startRedis({ cleanup, sentinel: true, lines: watching }))
+  const sentinels = await Promise.all(launched)
+  const [one] = sentinels
+  if (one === undefined) throw new Error('no Sentinel')
+  const facts = async (of: RedisServer) => await of.ask('SENTINEL', 'MASTER', name)
+  for (const sentinel of sentinels)
+    await until(
+      async () => /num-slaves\n1\nnum-other-sentinels\n2/.test(await facts(sentinel)),
+      'the Sentinels know each other and the replica',
+    )
+  const where = async (of: RedisServer) =>
+    Number((await of.ask('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name)).split('\n')[1])
+  const agreed = async () => {
+    const ports = await Promise.all(sentinels.map(where))
+    const server = servers.find(({ port }) => port === ports[0])
+    return new Set(ports).size === 1 ? server : undefined
+  }
+  const primary = () => until(agreed, 'they agree')
+  return {
+    name,
+    ports: sentinels.map(({ port }) => port),
+    servers,
+    primary,
+    async failOver() {
+      const before = await primary()
+      await until(async () => (await one.ask('SENTINEL', 'FAILOVER', name)) === 'OK', 'the failover begins')
+      await until(async () => ((await agreed()) ?? before) !== before, 'another is the primary')
+    },
+  }
+}

@@ -17,6 +17,9 @@ const meanings: Readonly<Record<string, RedisReason>> = {
   BUSY: 'redis-down',
 }
 
+/** What a script may not do has no word of its own in Redis 7.0. */
+const notAllowed = /^ERR The user executing the script can't (?:run this command|access at least one)/
+
 /** The first word of an error reply: `READONLY`; undefined where Redis did not say anything. */
 export function replyCode(error: unknown): string | undefined {
   return error instanceof ErrorReply ? /^[A-Z]+/.exec(error.message)?.[0] : undefined
@@ -28,7 +31,7 @@ export function asFault(error: unknown): unknown {
   const code = replyCode(error)
   const detail = error instanceof Error ? messageOf(error) : String(error)
   if (code === undefined) return new RedisDown(isOfTls(error) ? 'redis-tls' : 'redis-down', detail, error)
-  const reason = Object.hasOwn(meanings, code) ? meanings[code] : undefined
+  const reason = notAllowed.test(detail) ? 'redis-denied' : Object.hasOwn(meanings, code) ? meanings[code] : undefined
   return reason === undefined ? error : new RedisDown(reason, detail, error)
 }
 

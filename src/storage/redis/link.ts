@@ -47,8 +47,8 @@ export interface LinkOptions {
   readonly tracking?: BasicClientSideCache
 }
 
-const facts = z.object({ version: z.string(), mode: z.string(), role: z.string() })
-/** As HELLO tells: `standalone`, `sentinel` or `cluster`; `master` or `replica`. */
+const facts = z.object({ version: z.string(), mode: z.string(), role: z.string().default('') })
+/** As HELLO tells: `standalone`, `sentinel` or `cluster`; `master`, `replica` or, of a Sentinel, nothing. */
 export type ServerFacts = z.infer<typeof facts>
 
 const WAITING_AT_MOST = 10_000

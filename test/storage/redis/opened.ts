@@ -4,6 +4,7 @@ import { onTestFinished } from 'vitest'
 import { redis as schema } from '../../../src/config/redis.ts'
 import { openRedis } from '../../../src/storage/redis/open-redis.ts'
 import { type Redis, RedisDown } from '../../../src/storage/redis/redis.ts'
+import { StorageProblem } from '../../../src/storage/storage-problem.ts'
 import { until } from '../../support/process.ts'
 import type { RedisServer } from '../../support/redis.ts'
 
@@ -26,6 +27,16 @@ export async function open(config: unknown): Promise<Redis & { lines: Line[] }> 
 }
 
 export const at = ({ port }: { port: number }, more: object = {}) => ({ host: '127.0.0.1', port, ...more })
+
+/** Why it could not be opened. */
+export async function problem(work: Promise<unknown>): Promise<StorageProblem> {
+  const error = await work.then(
+    () => null,
+    error => error,
+  )
+  if (!(error instanceof StorageProblem)) throw error ?? new Error('it was opened')
+  return error
+}
 
 /** Why it failed, and after how many milliseconds. */
 export async function failure(work: Promise<unknown>): Promise<{ reason: string; message: string; after: number }> {
