@@ -101,6 +101,13 @@ export const testNeeds = [
     ],
   },
   {
+    name: 'postgresql',
+    why: 'the real PostgreSQL for records that several Posterns share: 15, which Debian ships',
+    found: 'ls /usr/lib/postgresql/*/bin/postgres && command -v setpriv && command -v ps',
+    debian: ['postgresql', 'util-linux', 'procps'],
+    tests: ['test/storage/postgres*', 'test/storage/migrate*', 'test/commands/migrate*', 'test/duo/postgres*'],
+  },
+  {
     name: 'fonts',
     why: 'screenshots need letters, Arabic, Chinese and Devanagari ones too',
     found: 'test -d /usr/share/fonts/truetype/noto',

@@ -1,6 +1,7 @@
-import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { type Clock, DAY, MINUTE, type Milliseconds } from '../clock.ts'
+import { aboutBrowser, boxOf } from '../storage/encryption-key.ts'
 import type { Tables } from '../storage/tables.ts'
 import type { RememberedBrowser } from './duo.ts'
 
@@ -25,7 +26,7 @@ export interface Remembered {
 
 /** @param encryptionKey `storage.encryption_key` */
 export function openRemembered(db: Kysely<Tables>, encryptionKey: string, clock: Clock): Remembered {
-  const box = sealedWith(encryptionKey)
+  const box = boxOf(encryptionKey)
   const mine = (username: string) =>
     db
       .selectFrom('postern_remembered_browsers')
@@ -58,7 +59,7 @@ export function openRemembered(db: Kysely<Tables>, encryptionKey: string, clock:
       const row = { id, username, push_id: pushId, cookie_hash: null, browser, created_at: clock() }
       await db
         .insertInto('postern_remembered_browsers')
-        .values({ ...row, token: box.seal(token, aboutOf(row)) })
+        .values({ ...row, token: box.seal(token, aboutBrowser(row)) })
         .onConflict(conflict => conflict.doNothing())
         .execute()
     },
@@ -77,7 +78,7 @@ export function openRemembered(db: Kysely<Tables>, encryptionKey: string, clock:
     async tokenOf(username, cookie) {
       if (!/^[\w-]{43}$/.test(cookie)) return null
       const row = await mine(username).where('cookie_hash', '=', hashOf(cookie)).executeTakeFirst()
-      return row === undefined ? null : box.open(row.token, aboutOf(row))
+      return row === undefined ? null : box.open(row.token, aboutBrowser(row))
     },
 
     async list(username) {
@@ -93,37 +94,3 @@ export function openRemembered(db: Kysely<Tables>, encryptionKey: string, clock:
 }
 
 const hashOf = (cookie: string) => createHash('sha256').update(cookie).digest('base64url')
-
-/** What a token is bound to: moved to another row, it opens for nobody. */
-const aboutOf = ({ id, username }: { readonly id: string; readonly username: string }) => JSON.stringify([id, username])
-
-const VERSION = '1'
-
-/** AES-256-GCM under a key of its own. A text names its key, so that another `storage.encryption_key` reads as none, not as damage. */
-function sealedWith(encryptionKey: string) {
-  const derived = (about: string, bytes: number) => Buffer.from(hkdfSync('sha256', encryptionKey, '', about, bytes))
-  const key = derived('postern remembered device 1', 32)
-  const keyId = derived('postern remembered device 1 id', 6).toString('base64url')
-  return {
-    seal(text: string, about: string): string {
-      const iv = randomBytes(12)
-      const cipher = createCipheriv('aes-256-gcm', key, iv)
-      cipher.setAAD(Buffer.from(about))
-      const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()])
-      return [VERSION, keyId, ...[iv, cipher.getAuthTag(), sealed].map(part => part.toString('base64url'))].join('.')
-    },
-    /** Null: of another key, another row, or altered. */
-    open(sealed: string, about: string): string | null {
-      const [version, id, iv = '', tag = '', content = '', ...rest] = sealed.split('.')
-      if (version !== VERSION || id !== keyId || rest.length > 0) return null
-      try {
-        const decipher = createDecipheriv('aes-256-gcm', key, Buffer.from(iv, 'base64url'), { authTagLength: 16 })
-        decipher.setAAD(Buffer.from(about))
-        decipher.setAuthTag(Buffer.from(tag, 'base64url'))
-        return Buffer.concat([decipher.update(Buffer.from(content, 'base64url')), decipher.final()]).toString('utf8')
-      } catch {
-        return null
-      }
-    },
-  }
-}

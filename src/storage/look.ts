@@ -1,7 +1,7 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Config } from '../config/schema.ts'
-import { refuseForeign, storageFile } from './open-storage.ts'
+import { refuseForeign, storageFile } from './sqlite-file.ts'
 import { StorageProblem } from './storage-problem.ts'
 
 /** What would keep this user from opening the storage, found without making or changing anything; null when nothing would. */

@@ -4,18 +4,22 @@ import {
   type DatabaseConnection,
   type Dialect,
   type Driver,
+  type QueryResult,
   SqliteAdapter,
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely'
 import { whenFree } from './busy.ts'
+import type { Health } from './health.ts'
+import { RecordsDown } from './records-down.ts'
 
 /**
  * kysely over node:sqlite. Its own SqliteDialect would take an adapter too, but begins transactions *deferred*: two that read before they
  * write then fail at once instead of waiting for each other. One connection; kysely hands it to one transaction at a time.
+ * @throws {RecordsDown} from a query that the disk, or whoever writes for too long, is in the way of
  */
-export function sqliteDialect(database: DatabaseSync): Dialect {
-  const connection = connectionOver(database)
+export function sqliteDialect(database: DatabaseSync, health: Health): Dialect {
+  const connection = connectionOver(database, health)
   const run = async (sql: string) => void (await connection.executeQuery(CompiledQuery.raw(sql)))
   const driver: Driver = {
     async init() {},
@@ -42,16 +46,33 @@ class TransactionalAdapter extends SqliteAdapter {
   }
 }
 
-function connectionOver(database: DatabaseSync): DatabaseConnection {
+// https://sqlite.org/rescode.html
+const SQLITE_READONLY = 8
+const SQLITE_FULL = 13
+/** PERM, BUSY, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB. */
+const unavailable = new Set([3, 5, 6, 7, SQLITE_READONLY, 10, 11, SQLITE_FULL, 14, 15, 26])
+
+function connectionOver(database: DatabaseSync, health: Health): DatabaseConnection {
+  function run<R>({ sql, parameters }: CompiledQuery): QueryResult<R> {
+    const statement = database.prepare(sql)
+    const values = parameters as readonly SQLInputValue[] // kysely's types admit what the columns hold
+    if (statement.columns().length > 0) return { rows: statement.all(...values) as R[] }
+    const { changes, lastInsertRowid } = statement.run(...values)
+    return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
+  }
   return {
-    executeQuery: <R>({ sql, parameters }: CompiledQuery) =>
-      whenFree(() => {
-        const statement = database.prepare(sql)
-        const values = parameters as readonly SQLInputValue[] // kysely's types admit what the columns hold
-        if (statement.columns().length > 0) return { rows: statement.all(...values) as R[] }
-        const { changes, lastInsertRowid } = statement.run(...values)
-        return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
-      }),
+    async executeQuery<R>(query: CompiledQuery) {
+      try {
+        const result = await whenFree(() => run<R>(query))
+        health.worked((result.numAffectedRows ?? 0n) > 0n)
+        return result
+      } catch (error) {
+        const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0
+        if (!unavailable.has(code)) throw error
+        health.failed(code === SQLITE_READONLY || code === SQLITE_FULL ? 'writes' : 'all', error)
+        throw new RecordsDown(error)
+      }
+    },
     // biome-ignore lint/correctness/useYield: the interface wants a generator
     async *streamQuery() {
       throw new Error('Nothing here is large enough to stream')

@@ -6,7 +6,7 @@ import type { Tables } from './tables.ts'
 export interface Records {
   /**
    * Rejects with `RecordsDown` when it cannot be reached or written now. In SQLite transactions take turns; in PostgreSQL they run beside each
-   * other (read committed): one that reads before it writes begins with `inTurn`.
+   * other (read committed): one that reads before it writes is `serializable`, and is tried again on SQLSTATE 40001.
    */
   readonly records: Kysely<Tables>
   close(): Promise<void>

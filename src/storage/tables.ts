@@ -62,6 +62,8 @@ export interface Tables {
     /** 0: an approval came, and gave it back to the person. */
     spent: number
   }
+  /** Of the records as a whole; see migrate.ts and encryption-key.ts. */
+  postern_about: { name: string; value: string }
   /** Browsers that Duo's *remembered devices* lets pass. */
   postern_remembered_browsers: {
     id: string

@@ -102,7 +102,7 @@ describe(openStorage, () => {
     expect(existsSync(`${path}-wal`)).toBe(false)
   })
 
-  it('refuses its own file when pages of it are gone, and never begins anew in its place', async () => {
+  it('row 159: refuses its own file when pages of it are gone, and never begins anew in its place', async () => {
     const path = newFile()
     const storage = await open(path)
     await storage.close()
@@ -125,21 +125,47 @@ describe(openStorage, () => {
     expect((await refusal(foreignFile('CREATE TABLE notes (id INTEGER)'))).message).toContain('notes')
   })
 
-  it('refuses a file that a newer Postern has migrated, and names the migration', async () => {
+  it('row 159: refuses a file that a newer Postern has migrated so that this one cannot use it, and names the migration', async () => {
     const path = newFile()
     const storage = await open(path)
     storage.sessions.exec("INSERT INTO postern_migrations VALUES ('0999-tomorrow', '2030-01-01T00:00:00.000Z')")
+    storage.sessions.exec("INSERT INTO postern_about VALUES ('needs-migration', '0999-tomorrow')")
     await storage.close()
     const { reason, message } = await refusal(path)
     expect(reason).toBe('storage-newer')
     expect(message).toContain('0999-tomorrow')
   })
 
+  it('works beside a newer Postern whose migrations only added', async () => {
+    const path = newFile()
+    const storage = await open(path)
+    storage.sessions.exec("INSERT INTO postern_migrations VALUES ('0999-tomorrow', '2030-01-01T00:00:00.000Z')")
+    await storage.close()
+    const { records } = await open(path)
+    expect(await records.selectFrom('postern_duo_devices').selectAll().execute()).toEqual([])
+  })
+
+  it('row 159: refuses to begin anew where the file is gone and its log is not', async () => {
+    const path = newFile()
+    writeFileSync(`${path}-wal`, 'what was answered for last')
+    expect((await refusal(path)).reason).toBe('storage-broken')
+    expect(existsSync(path)).toBe(false)
+    expect(readFileSync(`${path}-wal`, 'utf8')).toBe('what was answered for last')
+  })
+
+  it('row 163: refuses another encryption key than the one that the records were written with', async () => {
+    const path = newFile()
+    await (await open(path)).close()
+    const other = openStorage({ encryption_key: 'another-key-of-this-test', local: { path } }, { log })
+    await expect(other).rejects.toMatchObject({ reason: 'storage-key' })
+    await open(path)
+  })
+
   it('lets two processes open a new file at once', async () => {
     const path = newFile()
     const script = `
       import { openStorage } from ${JSON.stringify(join(import.meta.dirname, '../../src/storage/open-storage.ts'))}
-      const storage = await openStorage({ encryption_key: '', local: { path: ${JSON.stringify(path)} } }, { log: console })
+      const storage = await openStorage({ encryption_key: 'k'.repeat(20), local: { path: ${JSON.stringify(path)} } }, { log: console })
       await storage.records.selectFrom('postern_pushes').selectAll().execute()
       await storage.close()`
     const processes = Array.from({ length: 3 }, () => start(node, ['--input-type=module-typescript', '-e', script]))

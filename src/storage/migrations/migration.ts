@@ -9,6 +9,11 @@ export interface Migration {
   readonly records?: Part
   /** Tables of this machine alone (sessions, counters), for where there is no Redis: always in the SQLite file. */
   readonly machine?: Part
+  /**
+   * Whether a Postern from before it cannot work once it ran: a column is renamed, or must be filled. Without it both work side by side during an
+   * upgrade (docs/decisions/0010-migrations.md), so it only adds: tables, columns that may be empty or have a default, indexes.
+   */
+  readonly breaking?: true
 }
 
 export interface Part {
