@@ -23,6 +23,7 @@ import { denials } from './telemetry/denials.ts'
 import { createMetrics, serveMetrics } from './telemetry/metrics.ts'
 import { newReference } from './telemetry/reference.ts'
 import { openUsers } from './users/open-users.ts'
+import { redisCounters } from './users/redis-counter.ts'
 import { openRegulation } from './users/regulation.ts'
 import { sqliteCounters } from './users/sqlite-counter.ts'
 
@@ -82,9 +83,10 @@ async function furnish(
   if (redis !== null) app.addHook('onClose', () => redis.close())
   const sessions = await openSessions({ config: config.session, storage, redis, clock, log, audit })
   app.addHook('onClose', () => sessions.close())
+  const counters = redis === null ? sqliteCounters(storage.counters, clock) : redisCounters(redis, clock)
   const users = await openUsers({
     config: config.authentication_backend,
-    regulation: openRegulation(sqliteCounters(storage.counters, clock), config.regulation),
+    regulation: openRegulation(counters, config.regulation),
     log,
   })
   app.addHook('onClose', () => users.close())
