@@ -11,6 +11,7 @@ import { gate } from './gate/gate.ts'
 import { trustedProxies } from './http/client-address.ts'
 import { HEADER_LINES_AT_MOST } from './http/headers.ts'
 import { jsonHeaders } from './http/json-headers.ts'
+import { openLogins } from './login/logins.ts'
 import { openLogin } from './login/open-login.ts'
 import { createGatePages } from './portal/gate-pages.ts'
 import { portal } from './portal/portal.ts'
@@ -87,9 +88,15 @@ async function furnish(
   const users = await openUsers({
     config: config.authentication_backend,
     regulation: openRegulation(counters, config.regulation),
+    clock,
     log,
   })
   app.addHook('onClose', () => users.close())
+  const directory = config.authentication_backend.ldap
+  if (directory !== undefined)
+    metrics.gauge('postern_directory_down', 'Whether the directory did not answer when it was asked last.', () =>
+      Number(users.fault !== undefined),
+    )
   const duo =
     config.duo_api === undefined || config.duo_api.disable
       ? null
@@ -118,7 +125,9 @@ async function furnish(
     done()
   })
   const deny = denials(audit, clock)
-  const login = openLogin({ config, deny, sessions, users, access, duo, proxies, audit, clock })
+  const logins = openLogins(storage.records, clock, log)
+  app.addHook('onClose', () => logins.close())
+  const login = openLogin({ config, deny, sessions, users, access, duo, logins, proxies, audit, clock })
 
   const pages = createGatePages({ config, clock, simulated: () => login.simulated })
   const endpoints = config.server.endpoints.authz
@@ -149,7 +158,7 @@ async function furnish(
       wantsSecondFactor: () => access.wants('two_factor'),
       notices: () => [
         ...(configurationRefused() ? ['configuration'] : []),
-        ...(users.fault === undefined ? [] : ['users-file']),
+        ...(users.fault === undefined ? [] : [directory === undefined ? 'users-file' : 'directory-down']),
         ...(duo === null || duo.passingSince === null ? [] : ['duo-failmode']),
       ],
       closing: closing.signal,

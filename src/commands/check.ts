@@ -14,8 +14,8 @@ import { everybodyOf, type UsersFile } from '../users/users-file.ts'
 export async function check(options: { config: string }): Promise<number> {
   const loaded = await loadConfig(options.config, process.env)
   const problems = loaded.ok ? loaded.warnings : loaded.problems
-  if (loaded.ok) {
-    const { file } = loaded.config.authentication_backend
+  const file = loaded.ok ? loaded.config.authentication_backend.file : undefined
+  if (loaded.ok && file !== undefined) {
     const read = await readUsersFile(file)
     problems.push(...inOrder(read.ok ? read.warnings : read.problems))
     const slow = read.ok ? await slowHashes(read.users) : []

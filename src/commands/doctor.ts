@@ -10,11 +10,10 @@ import { CORRECTED_FROM_SECONDS } from '../duo/duo-clock.ts'
 import { readiness } from '../duo/readiness.ts'
 import { lookAtStorage } from '../storage/look.ts'
 import { storageFile } from '../storage/sqlite-file.ts'
-import { readUsersFile } from '../users/people.ts'
-import { everybodyOf, type UsersFile } from '../users/users-file.ts'
 import { type Finding, formatFinding, known } from './doctor/finding.ts'
 import { disabledRow, formatPeople, type PersonRow, peopleFinding, rowOf } from './doctor/people.ts'
 import { proxiesFindings } from './doctor/proxies.ts'
+import { type WhoMaySignIn, whoMaySignIn } from './doctor/sign-in.ts'
 
 interface Report {
   readonly findings: Finding[]
@@ -23,7 +22,7 @@ interface Report {
 }
 
 /**
- * Looks at everything that must be right before somebody can sign in, and asks Duo about each person of the users file. Sends no push, changes nothing.
+ * Looks at everything that must be right before somebody can sign in, and asks Duo about each person who may sign in. Sends no push, changes nothing.
  * Resolves with the exit code: 1 when something has to be mended.
  */
 export async function doctor(options: { config: string; json?: boolean | undefined }): Promise<number> {
@@ -47,28 +46,18 @@ export async function examine(file: string, env: NodeJS.ProcessEnv): Promise<Rep
   }))
   if (!loaded.ok) return { findings: problems }
   const { config } = loaded
-  const read = await readUsersFile(config.authentication_backend.file)
-  const users = read.ok ? read.users : undefined
+  const who = await whoMaySignIn(config.authentication_backend)
   const findings: Finding[] = [
     ...(problems.length > 0
       ? problems
       : [{ area: 'configuration' as const, severity: 'ok' as const, what: `${file} can be used` }]),
-    ...usersFindings(users, read.ok ? read.warnings.map(formatProblem) : read.problems.map(formatProblem)),
+    ...who.findings,
     storageFinding(config),
     ...proxiesFindings(config.server),
   ]
   if (config.duo_api === undefined || config.duo_api.disable) return { findings: [...findings, withoutDuo(config)] }
-  const duo = await examineDuo(config.duo_api, users, env)
+  const duo = await examineDuo(config.duo_api, who, env)
   return { ...duo, findings: [...findings, ...duo.findings] }
-}
-
-function usersFindings(users: UsersFile | undefined, said: readonly string[]): Finding[] {
-  const findings = said.map(what => ({ area: 'users file' as const, severity: 'warning' as const, what }))
-  if (users === undefined) return findings.map(finding => ({ ...finding, severity: 'error' }))
-  const all = [...users.entries.values()]
-  const able = all.filter(({ disabled, hash }) => !disabled && hash !== undefined).length
-  const severity = able === 0 ? 'warning' : 'ok'
-  return [...findings, { area: 'users file', severity, what: `${able} of ${all.length} people can sign in` }]
 }
 
 function storageFinding({ storage }: Config): Finding {
@@ -95,7 +84,7 @@ function withoutDuo({ access_control: { default_policy, rules } }: Config): Find
 
 async function examineDuo(
   config: NonNullable<Config['duo_api']>,
-  users: UsersFile | undefined,
+  who: WhoMaySignIn,
   env: NodeJS.ProcessEnv,
 ): Promise<Report> {
   const log = pino({ level: 'silent' })
@@ -130,8 +119,8 @@ async function examineDuo(
           ]
         : []),
     )
-    if (users === undefined) return { findings }
-    const people = await peopleRows(users, { client, config, apiHost })
+    if (who.people === undefined) return { findings }
+    const people = await peopleRows({ ...who, people: who.people }, { client, config, apiHost })
     return { findings: [...findings, peopleFinding(people)], people }
   } finally {
     await client.close()
@@ -173,7 +162,9 @@ function clockFindings(offsetSeconds: number | undefined): Finding[] {
     : [{ area: 'Duo', severity: 'ok', what: seconds === 0 ? 'the clock agrees with Duo’s' : `the clock is ${how}` }]
 }
 
-async function peopleRows(users: UsersFile, parts: Parameters<typeof readiness>[1]): Promise<PersonRow[]> {
-  const rows = new Map((await readiness(everybodyOf(users), parts)).map(found => [found.username, rowOf(found)]))
-  return [...users.entries.keys()].map(username => rows.get(username) ?? disabledRow(username))
+async function peopleRows(
+  { people, disabled }: { people: NonNullable<WhoMaySignIn['people']>; disabled: WhoMaySignIn['disabled'] },
+  parts: Parameters<typeof readiness>[1],
+): Promise<PersonRow[]> {
+  return [...(await readiness(people, parts)).map(rowOf), ...disabled.map(disabledRow)]
 }

@@ -16,6 +16,10 @@ import { expectedAnswer, type Judged } from '../gate/expected-answer.ts'
 import { plainAddress } from '../http/client-address.ts'
 import { cookieDomainOf } from '../http/cookie-domain.ts'
 import { type OriginalUrl, parseUrl } from '../http/original-url.ts'
+import { problems } from '../problems/problems.ts'
+import { ldapDirectory } from '../users/ldap-directory.ts'
+import { reasonOf, sayingOf } from '../users/ldap-fault.ts'
+import { type LdapConfig, ldapSettings } from '../users/ldap-settings.ts'
 import { readUsersFile } from '../users/people.ts'
 
 export interface ExplainOptions {
@@ -110,7 +114,7 @@ const urlFaults = {
   'too-long': 'it is longer than 4 KB',
 } as const
 
-/** Groups as given, else those of the users file. */
+/** Groups as given, else those of the users file or the directory. */
 async function subjectOf(
   config: Config,
   username: string,
@@ -118,14 +122,34 @@ async function subjectOf(
   notes: string[],
 ): Promise<Subject> {
   if (groups !== undefined) return { username, groups: groups.split(',').flatMap(group => group.trim() || []) }
-  const read = await readUsersFile(config.authentication_backend.file)
-  const entry = read.ok ? read.users.resolve(username) : undefined
+  const { file, ldap } = config.authentication_backend
+  if (ldap !== undefined) return subjectOfDirectory(ldap, username, notes)
+  const read = file === undefined ? undefined : await readUsersFile(file)
+  const entry = read?.ok ? read.users.resolve(username) : undefined
   notes.push(
     entry === undefined
       ? `${username} is not in the users file: judged without groups. Give them with --groups.`
       : 'The groups are those of the users file.',
   )
   return { username: entry?.person.username ?? username, groups: entry?.person.groups ?? [] }
+}
+
+async function subjectOfDirectory(config: LdapConfig, username: string, notes: string[]): Promise<Subject> {
+  const withoutGroups = 'judged without groups. Give them with --groups.'
+  try {
+    const directory = ldapDirectory(await ldapSettings(config), Date.now, () => {})
+    const entry = await directory.identify(username)
+    const person = entry && (await directory.person(entry.username))
+    notes.push(
+      person === undefined
+        ? `The directory knows no ${username} who may sign in: ${withoutGroups}`
+        : 'The groups are those of the directory.',
+    )
+    return { username: person?.username ?? username, groups: person?.groups ?? [] }
+  } catch (error) {
+    notes.push(`${problems[reasonOf(error)].title} (${sayingOf(error)}): ${withoutGroups}`)
+    return { username, groups: [] }
+  }
 }
 
 /** At the moment of each proof, so that no age is too old. */

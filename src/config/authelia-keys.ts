@@ -11,7 +11,17 @@ interface Foreign {
 
 const ignored = (message: string): Foreign => ({ severity: 'warning', message: `Ignored: ${message}` })
 const refused = (message: string): Foreign => ({ severity: 'error', message })
-const noDirectory = 'This version reads users from authentication_backend.file only.'
+const unusedAttributes =
+  'family_name given_name middle_name nickname gender birthdate website profile picture zoneinfo locale phone_number phone_extension street_address locality region postal_code country extra'
+const oldLdapKeys: Record<string, string> = {
+  url: 'address',
+  skip_verify: 'tls.ca_file',
+  minimum_tls_version: 'tls.minimum_version',
+  username_attribute: 'attributes.username',
+  mail_attribute: 'attributes.mail',
+  display_name_attribute: 'attributes.display_name',
+  group_name_attribute: 'attributes.group_name',
+}
 const plainHttp = 'Postern speaks plain HTTP to the proxy beside it. Take this out, and let the proxy end TLS.'
 
 /**
@@ -46,6 +56,12 @@ const foreignKeys: Record<string, Foreign> = {
     'it concerns new hashes only; every algorithm that Authelia writes is verified.',
   ),
   'authentication_backend.file.extra_attributes': ignored('nothing refers to extra attributes.'),
+  'authentication_backend.ldap.pooling': ignored('each look-up has a connection of its own, a few at a time.'),
+  ...Object.fromEntries(
+    unusedAttributes
+      .split(' ')
+      .map(name => [`authentication_backend.ldap.attributes.${name}`, ignored('nothing refers to it.')]),
+  ),
   'session.redis.maximum_active_connections': ignored('all commands share one connection, which is never waited for.'),
   'session.redis.minimum_idle_connections': ignored('all commands share one connection, which stays open.'),
   'session.redis.max_retries': ignored(
@@ -65,7 +81,12 @@ const foreignKeys: Record<string, Foreign> = {
   'server.port': refused('Give it as server.address, such as tcp://:9091/.'),
   host: refused('Give it as server.address, such as tcp://127.0.0.1:9091/.'),
   port: refused('Give it as server.address, such as tcp://:9091/.'),
-  'authentication_backend.ldap': refused(`${noDirectory} LDAP is not built yet.`),
+  ...Object.fromEntries(
+    Object.entries(oldLdapKeys).map(([old, now]) => [
+      `authentication_backend.ldap.${old}`,
+      refused(`Its name is authentication_backend.ldap.${now}.`),
+    ]),
+  ),
   'session.domain': refused('Give it as session.cookies: a list, each entry with domain and authelia_url.'),
   'session.remember_me_duration': refused('Its name is session.remember_me.'),
   'storage.mysql': refused('MySQL is not supported; give storage.local.path or storage.postgres.'),

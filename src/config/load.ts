@@ -3,6 +3,7 @@ import { checkAccessRules } from './checks/access-rules.ts'
 import { checkAuthzEndpoints } from './checks/authz-endpoints.ts'
 import { checkCookieDomains } from './checks/cookie-domains.ts'
 import { checkDuoKeys } from './checks/duo-keys.ts'
+import { checkPeople } from './checks/people.ts'
 import { checkRedis } from './checks/redis.ts'
 import { createReport } from './checks/report.ts'
 import { checkSecrets, isPlaceholder } from './checks/secrets.ts'
@@ -48,6 +49,7 @@ export async function loadConfig(file: string, env: NodeJS.ProcessEnv): Promise<
   checkAccessRules(report)
   checkAuthzEndpoints(report)
   checkDuoKeys(report, isPlaceholder)
+  checkPeople(report)
   checkRedis(report)
   checkStorage(report)
   checkSecrets(report)

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { MINUTE, type Milliseconds, SECOND } from '../clock.ts'
 import { assertionLifespan, authzEndpoints } from './authz-endpoints.ts'
+import { ldap } from './ldap.ts'
 import {
   address,
   cookieName,
@@ -29,6 +30,8 @@ export type { ListenAddress } from './notations.ts'
 
 /** Values that nothing ever shows, and that may come from a file named by an environment variable. */
 export const secretKeys = [
+  'authentication_backend.ldap.password',
+  'authentication_backend.ldap.tls.private_key',
   'session.secret',
   'session.redis.password',
   'session.redis.high_availability.sentinel_password',
@@ -179,18 +182,23 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   authentication_backend: z.strictObject({
+    /** Of a directory; a users file is always up to date. Default there: 5m. */
     refresh_interval: z
       .union([z.enum(['always', 'disable']), duration])
-      .default('always')
-      .meta({ expected: 'always, disable or a duration such as 5m' }),
+      .meta({ expected: 'always, disable or a duration such as 5m' })
+      .optional(),
     password_reset: z.strictObject({ disable: z.boolean().default(false), custom_url: webUrl.optional() }).prefault({}),
-    file: z.strictObject({
-      path: filePath,
-      watch: z.boolean().default(true),
-      search: z
-        .strictObject({ email: z.boolean().default(false), case_insensitive: z.boolean().default(false) })
-        .prefault({}),
-    }),
+    // One of the two, which checks/people.ts sees to.
+    file: z
+      .strictObject({
+        path: filePath,
+        watch: z.boolean().default(true),
+        search: z
+          .strictObject({ email: z.boolean().default(false), case_insensitive: z.boolean().default(false) })
+          .prefault({}),
+      })
+      .optional(),
+    ldap: ldap.optional(),
   }),
   session,
   regulation: z

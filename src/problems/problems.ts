@@ -152,6 +152,18 @@ export const problems = {
     title: 'The directory does not answer',
     mend: 'Look at the log line before this one; check authentication_backend.ldap.address, and that the directory runs.',
   },
+  'directory-denied': {
+    title: 'The directory refuses Postern’s own account',
+    mend: 'Check authentication_backend.ldap.user and its password, and that it may read people and groups.',
+  },
+  'directory-tls': {
+    title: 'There is no trusted connection to the directory',
+    mend: 'Its certificate must be of a CA that this machine or authentication_backend.ldap.tls.ca_file trusts, and for the host in address or tls.server_name. Where the directory demands encryption, use ldaps:// or start_tls.',
+  },
+  'directory-base': {
+    title: 'The directory has nothing at the place where people or groups are looked for',
+    mend: 'Check authentication_backend.ldap.base_dn, additional_users_dn and additional_groups_dn; Postern’s account must be allowed to see them.',
+  },
   'records-down': {
     title: 'The records cannot be reached or written',
     mend: 'Look at the log line before this one: start PostgreSQL or correct storage.postgres; where they are in a file, look at its disk. Postern tries again by itself.',

@@ -1,14 +1,15 @@
-import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls'
+import { isIP, connect as netConnect } from 'node:net'
+import { type ConnectionOptions, checkServerIdentity, type TLSSocket, connect as tlsConnect } from 'node:tls'
 import { Client } from 'ldapts'
-import type { Milliseconds } from '../clock.ts'
+import { type Milliseconds, SECOND } from '../clock.ts'
+import type { LdapAddress } from '../config/ldap.ts'
 
 export interface LdapServer {
-  /** `ldap://host:port` or `ldaps://host:port`. */
-  readonly address: string
+  readonly address: LdapAddress
   readonly start_tls: boolean
-  /** Of each connection, and of each answer. */
+  /** From the connection to the last answer. */
   readonly timeout: Milliseconds
-  readonly tls: Pick<ConnectionOptions, 'ca' | 'servername' | 'minVersion'>
+  readonly tls: Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'servername' | 'minVersion' | 'maxVersion'>
 }
 
 /**
@@ -17,37 +18,49 @@ export interface LdapServer {
  * @throws when the directory cannot be reached, does not answer in time, refuses StartTLS or has a certificate that is not trusted
  */
 export async function withConnection<T>(server: LdapServer, use: (client: Client) => Promise<T>): Promise<T> {
-  const client = await connect(server)
+  const late = Promise.withResolvers<never>()
+  const seconds = server.timeout / SECOND
+  const timer = setTimeout(() => late.reject(new Error(`no answer within ${seconds} s`)), server.timeout)
+  const connecting = connect(server)
+  // Not waited for: the connection ends either way, and a server that is slow would be waited for twice.
+  const end = () => void connecting.then(client => client.unbind()).catch(() => {})
   try {
-    return await use(client)
+    return await Promise.race([connecting.then(use), late.promise])
   } finally {
-    await client.unbind().catch(() => {}) // the connection ends either way
+    clearTimeout(timer)
+    end()
   }
 }
 
 async function connect(server: LdapServer): Promise<Client> {
   const { address, timeout } = server
-  const options = { url: address, timeout, connectTimeout: timeout }
-  const host = new URL(address.replace(/^ldaps?:/, 'http:')).hostname.replace(/^\[|\]$/g, '')
+  const limits = { timeout, connectTimeout: timeout }
+  if (address.kind === 'unix')
+    return new Client({ ...limits, url: 'ldap://localhost', createConnection: once(() => netConnect(address.path)) })
+  const { scheme, host, port } = address
+  const options = { ...limits, url: `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}` }
+  const name = server.tls.servername ?? host
   const tls: ConnectionOptions = {
-    servername: host,
-    host,
-    minVersion: 'TLSv1.2',
     ...server.tls,
+    servername: isIP(name) === 0 ? name : '', // an address may not be asked for; the certificate is compared with it all the same
+    checkServerIdentity: (_, certificate) => checkServerIdentity(name, certificate),
     rejectUnauthorized: true,
   }
-  if (address.startsWith('ldaps:')) return new Client({ ...options, tlsOptions: { ...tls, timeout } })
-  if (!server.start_tls) return new Client(options)
+  if (scheme === 'ldaps')
+    return new Client({ ...options, createSecureConnection: once(() => tlsConnect({ ...tls, host, port, timeout })) })
+  if (!server.start_tls) return new Client({ ...options, createConnection: once(() => netConnect({ host, port })) })
   const socket = await startTls(options, tls, timeout)
+  return new Client({ ...options, createConnection: once(() => socket) })
+}
+
+/** The one connection of a client. */
+function once<T>(open: () => T): () => T {
   let taken = false
-  return new Client({
-    ...options,
-    createConnection: () => {
-      if (taken) throw new Error('the connection to the directory ended')
-      taken = true
-      return socket
-    },
-  })
+  return () => {
+    if (taken) throw new Error('the connection to the directory ended')
+    taken = true
+    return open()
+  }
 }
 
 /**

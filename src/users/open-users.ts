@@ -1,23 +1,31 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
+import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
+import type { Backend } from './backend.ts'
 import { createEvenTime, type Timer } from './even-time.ts'
 import { fileBackend } from './file-backend.ts'
+import { ldapBackend } from './ldap-backend.ts'
 import { isPlausibleName, isPlausiblePassword } from './names.ts'
 import { createPool, hashesAtOnce, PoolClosed, QUEUE_LENGTH } from './pool.ts'
 import type { CountedTry, Regulation, Try } from './regulation.ts'
-import type { FirstFactor, Users } from './users.ts'
+import { DirectoryDown, type FirstFactor, type Users } from './users.ts'
 import { openVerifier, type Verifier } from './verify.ts'
 
 interface Parts {
   readonly config: Config['authentication_backend']
   readonly regulation: Regulation
+  /** Decides how old what the directory said is. */
+  readonly clock: Clock
   readonly log: FastifyBaseLogger
   /** For tests: what verifies, how many at once, and how time passes for answers. */
   readonly verifier?: Verifier
   readonly concurrency?: number
   readonly timer?: Timer
 }
+
+/** A bind costs the directory a hash, and this machine nothing. */
+const BINDS_AT_ONCE = 16
 
 const realTimer: Timer = {
   now: () => performance.now(),
@@ -26,15 +34,24 @@ const realTimer: Timer = {
 
 /**
  * Who may sign in, by a password that is counted before it is looked at.
- * @throws {UsersFileRefused} when the users file cannot be read or has an error
+ * @throws {UsersFileRefused} when the users file cannot be read or has an error; another error when the CA of the directory cannot be read
  */
 export async function openUsers(parts: Parts): Promise<Users> {
   const { config, regulation, log } = parts
   const timer = parts.timer ?? realTimer
-  const pool = createPool({ concurrency: parts.concurrency ?? hashesAtOnce(), queue: QUEUE_LENGTH }, timer.now)
+  const usual = config.ldap === undefined ? hashesAtOnce() : BINDS_AT_ONCE
+  const pool = createPool({ concurrency: parts.concurrency ?? usual, queue: QUEUE_LENGTH }, timer.now)
   const evenTime = createEvenTime(timer)
-  const verifier = parts.verifier ?? openVerifier()
-  const backend = await fileBackend(config.file, { pool, evenTime, timer }, { verifier, log })
+  const backend = await openBackend()
+
+  async function openBackend(): Promise<Backend> {
+    const workshop = { pool, evenTime, timer }
+    const { file, ldap, refresh_interval } = config
+    if (ldap !== undefined)
+      return ldapBackend(ldap, workshop, { refreshInterval: refresh_interval, clock: parts.clock, log })
+    if (file === undefined) throw new Error('the configuration names neither a users file nor a directory')
+    return fileBackend(file, workshop, { verifier: parts.verifier ?? openVerifier(), log })
+  }
 
   return {
     get fault() {
@@ -87,7 +104,9 @@ export async function openUsers(parts: Parts): Promise<Users> {
       } catch (error) {
         // Whatever failed, nobody is let in by it.
         place.leave()
-        if (!(error instanceof PoolClosed)) log.error({ err: error }, 'a password could not be checked')
+        // A directory that does not answer is told once, by what asks it.
+        if (!(error instanceof PoolClosed || error instanceof DirectoryDown))
+          log.error({ err: error }, 'a password could not be checked')
         await giveBack(counted)
         return { outcome: 'unavailable' }
       }

@@ -26,7 +26,7 @@ class UsersFileRefused extends Error {
 export async function readUsersFile({
   path,
   search,
-}: Pick<Config['authentication_backend']['file'], 'path' | 'search'>): Promise<ParsedUsersFile> {
+}: Pick<NonNullable<Config['authentication_backend']['file']>, 'path' | 'search'>): Promise<ParsedUsersFile> {
   try {
     return parseUsersFile(await readBounded(path, USERS_FILE_BYTES_AT_MOST), path, search)
   } catch (error) {
@@ -46,7 +46,7 @@ export async function readUsersFile({
  * @throws {UsersFileRefused} when the first one cannot be used
  */
 export async function openPeople(
-  file: Config['authentication_backend']['file'],
+  file: NonNullable<Config['authentication_backend']['file']>,
   log: FastifyBaseLogger,
   taken: (users: UsersFile) => void,
 ): Promise<People> {

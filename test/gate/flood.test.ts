@@ -32,6 +32,7 @@ beforeEach(async () => {
   const users = await openUsers({
     config: backend(path),
     regulation: (await counting(Date.now)).regulation,
+    clock: Date.now,
     log: readableLog().log,
     concurrency: HASHES_AT_ONCE,
     verifier: {

@@ -41,6 +41,7 @@ export async function serveBuilt(configFile: string, log: FastifyBaseLogger): Pr
   const users = await openUsers({
     config: config.authentication_backend,
     regulation: openRegulation(sqliteCounters(storage.counters, clock), config.regulation),
+    clock,
     log,
   })
   const [domain] = config.session.cookies

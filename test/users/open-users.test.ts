@@ -41,6 +41,7 @@ async function opened({ text = everybody, search = {}, regulation: more = {}, ve
   const users = await openUsers({
     config: backend(path, search),
     regulation,
+    clock: clock.read,
     log: readable.log,
     verifier: {
       async verify(hash, password) {

@@ -4,7 +4,7 @@ import { type Readiness, reasonOf } from '../../duo/readiness.ts'
 import { problems, type Reason } from '../../problems/problems.ts'
 import type { Finding } from './finding.ts'
 
-/** A row of the table: one person of the users file. */
+/** A row of the table: one person who may sign in, or is disabled. */
 export interface PersonRow {
   readonly username: string
   /** What Duo is asked for; null when it was not asked. */
@@ -81,5 +81,5 @@ export function peopleFinding(rows: readonly PersonRow[]): Finding {
     count(state) === 0 ? [] : [`${count(state)} ${state}`],
   )
   const severity = count('not ready') > 0 ? 'error' : count('passes') > 0 ? 'warning' : 'ok'
-  return { area: 'people', severity, what: parts.length === 0 ? 'nobody is in the users file' : parts.join(', ') }
+  return { area: 'people', severity, what: parts.length === 0 ? 'nobody may sign in' : parts.join(', ') }
 }

@@ -108,6 +108,7 @@ async function sessionsOf(config: Config): Promise<Map<string, string>> {
   const users = await openUsers({
     config: config.authentication_backend,
     regulation: openRegulation(sqliteCounters(storage.counters, clock), config.regulation),
+    clock,
     log,
   })
   const made = new Map<string, string>()

@@ -1,0 +1,32 @@
+import { ResultCodeError } from 'ldapts'
+import { problems, type Reason } from '../problems/problems.ts'
+import { DirectoryDown } from './users.ts'
+
+export type LdapReason = Extract<Reason, `directory-${string}`>
+
+const reasons: Readonly<Record<number, LdapReason>> = {
+  8: 'directory-tls', // strongerAuthRequired
+  13: 'directory-tls', // confidentialityRequired
+  32: 'directory-base', // noSuchObject
+  48: 'directory-denied', // inappropriateAuthentication
+  49: 'directory-denied', // invalidCredentials
+  50: 'directory-denied', // insufficientAccessRights
+}
+
+/** What is wrong, as an administrator is told. */
+export function reasonOf(error: unknown): LdapReason {
+  if (error instanceof ResultCodeError) return reasons[error.code] ?? 'directory-down'
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const said = error instanceof Error ? error.message : ''
+  return /^ERR_(?:TLS|SSL)|CERT/.test(code) || /certificate|self-signed|StartTLS|altnames|SSL/i.test(said)
+    ? 'directory-tls'
+    : 'directory-down'
+}
+
+/** `ECONNREFUSED 127.0.0.1:389`, without the stack. */
+export const sayingOf = (error: unknown): string =>
+  error instanceof Error ? error.message || error.name : String(error)
+
+export function directoryDown(error: unknown): DirectoryDown {
+  return error instanceof DirectoryDown ? error : new DirectoryDown(problems[reasonOf(error)].title, { cause: error })
+}
