@@ -15,6 +15,7 @@ import type {
 import type { Session, Started } from '../session/session.ts'
 import type { AuditEvent } from '../telemetry/audit.ts'
 import type { Banned, FirstFactor, Person } from '../users/users.ts'
+import type { Settings } from './settings.ts'
 
 /** Who is at the portal or the API, worked out once a request. */
 export interface Visit {
@@ -128,6 +129,8 @@ export interface Login {
     event: AuditEvent,
     fields: { reason?: string; host?: string; detail?: string; device?: string },
   ): string
+  /** What a person sees and ends of their own. */
+  readonly settings: Settings
   readonly simulated: boolean
   readonly secondFactorConfigured: boolean
 }

@@ -8,15 +8,17 @@ import { clientOf, type TrustedProxies } from '../http/client-address.ts'
 import { cookieDomainOf } from '../http/cookie-domain.ts'
 import { cookieValues } from '../http/cookies.ts'
 import { hostName } from '../http/host.ts'
-import type { Session, Sessions, Started } from '../session/session.ts'
+import type { SecondFactor, Session, Sessions, Started } from '../session/session.ts'
 import { type Audit, untilField } from '../telemetry/audit.ts'
 import { type Deny, denials } from '../telemetry/denials.ts'
 import { occasional } from '../telemetry/occasional.ts'
 import { newReference } from '../telemetry/reference.ts'
 import type { Users } from '../users/users.ts'
 import type { Claim, Login, Site, Visit, Wanted } from './login.ts'
+import type { LoginRecord, Logins } from './logins.ts'
 import { openNext } from './next.ts'
 import { judgeRedirect, portalHost } from './redirect.ts'
+import { openSettings } from './settings.ts'
 
 interface Parts {
   readonly config: Config
@@ -25,6 +27,7 @@ interface Parts {
   readonly access: Access
   /** Null: no second factor is configured. */
   readonly duo: Duo | null
+  readonly logins: Logins
   readonly proxies: TrustedProxies
   readonly audit: Audit
   /** The gate's, so that a refusal which both show is written once. */
@@ -39,6 +42,7 @@ export function openLogin({
   users,
   access,
   duo,
+  logins,
   proxies,
   audit,
   clock,
@@ -87,12 +91,16 @@ export function openLogin({
     }
   }
 
-  async function raise(session: Session, factor: Parameters<Sessions['raise']>[1], facts: Facts): Promise<Claim> {
+  async function raise(visitor: Visit, session: Session, factor: SecondFactor, device: string): Promise<Claim> {
     const started = await sessions.raise(session, factor)
     if (started === 'ended') return { outcome: 'ended' }
-    audit('level.raised', { ...facts, reason: factor.how })
+    audit('level.raised', { ...factsOf(visitor), ...(device === '' ? {} : { device }), reason: factor.how })
+    note(visitor, { username: session.username, at: factor.at, outcome: 'accepted', factor: factor.how })
     return { outcome: 'raised', started, remembered: null }
   }
+
+  const note = ({ ip, browser }: Visit, login: Omit<LoginRecord, 'ip' | 'browser'>): void =>
+    logins.note({ ...login, ip, browser })
 
   /** Asked at the last moment: much may have happened to the person while the phone rang. */
   async function mayBeRaised({ who, ip }: Visit): Promise<boolean> {
@@ -108,6 +116,7 @@ export function openLogin({
   return {
     visit,
     next: ways.next,
+    settings: openSettings({ sessions, duo, logins, audit }),
     secondFactorConfigured: duo !== null,
     get simulated() {
       return duo?.simulated === true
@@ -120,6 +129,8 @@ export function openLogin({
         const until = answer.outcome === 'banned' ? untilField(answer.until) : {}
         const cause = answer.outcome === 'refused' && answer.cause !== undefined ? { reason: answer.cause } : {}
         audit(signInFailure[answer.outcome], { ...facts, ...until, ...cause })
+        if (answer.outcome === 'refused' || answer.outcome === 'banned')
+          note(visitor, { username: answer.username, at: clock(), outcome: answer.outcome, factor: 'password' })
         return answer
       }
       const replaces = visitor.who?.session ?? null
@@ -136,6 +147,8 @@ export function openLogin({
         replaces,
       )
       audit('login.succeeded', facts)
+      const { username: name, passwordAt: at } = started.session
+      note(visitor, { username: name, at, outcome: 'accepted', factor: 'password' })
       return { ...answer, started }
     },
 
@@ -188,7 +201,7 @@ export function openLogin({
       const facts = factsOf(visitor)
       const how = offer.kind === 'allow' ? 'duo-allow' : 'failmode'
       const said = offer.kind === 'allow' ? offer.said : offer.trouble.detail
-      const claim = await raise(visitor.who.session, { how, at: clock(), said }, facts)
+      const claim = await raise(visitor, visitor.who.session, { how, at: clock(), said }, '')
       if (claim.outcome === 'raised')
         audit(
           offer.kind === 'allow' ? 'duo.bypass' : 'duo.failmode',
@@ -208,7 +221,12 @@ export function openLogin({
     async passcode(visitor, passcode, wanted) {
       const about = asked(visitor, wanted)
       if (duo === null || about === null) return { outcome: 'no-second-factor' }
-      return duo.passcode(about.owner, passcode, about.facts)
+      const tried = await duo.passcode(about.owner, passcode, about.facts)
+      if (tried.outcome === 'wrong' || tried.outcome === 'banned') {
+        const outcome = tried.outcome === 'wrong' ? 'refused' : 'banned'
+        note(visitor, { username: about.owner.username, at: clock(), outcome, factor: 'passcode' })
+      }
+      return tried
     },
 
     async sms(visitor, device, wanted) {
@@ -232,8 +250,7 @@ export function openLogin({
       const claimed = await duo.claim(session.key)
       if (claimed === null) return { outcome: 'nothing' }
       const { how, said, push } = claimed
-      const device = push.device.name === '' ? {} : { device: push.device.name }
-      const claim = await raise(session, { how, at: clock(), said }, { ...factsOf(visitor), ...device })
+      const claim = await raise(visitor, session, { how, at: clock(), said }, push.device.name)
       if (claim.outcome === 'raised' && how === 'duo-allow') audit('duo.bypass', { ...factsOf(visitor), detail: said })
       if (claim.outcome !== 'raised' || !remember) return claim
       const value = await duo.remember(claimed)

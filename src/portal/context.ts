@@ -35,6 +35,10 @@ export interface Context {
   readonly rd: string | undefined
   readonly rm: string | undefined
   readonly next: Next
+  /** Nothing more is to be proved: for the wanted site, or for the settings where those are wanted. */
+  readonly provedEnough: boolean
+  /** The settings are wanted, and they want a factor that was proved. */
+  readonly wantsSettings: boolean
   /** How often in a row this browser was sent to the wanted page, the last time a moment ago; and it is here again. */
   readonly cameBack: number
   /** What the POST before this page left to say. */
@@ -99,9 +103,10 @@ const lifetimes = { message: MESSAGE_LIFETIME, went: 20 * SECOND, wish: 10 * MIN
 export function contextOf(portal: Portal, request: FastifyRequest, reply: FastifyReply, visit: Visit): Context {
   const { query, rd, rm } = wanted(request)
   const { rawHeaders } = request.raw
+  const to = rd === undefined && query.get('to') === 'settings' ? 'settings' : undefined
   const formCookies = cookieValues(rawHeaders, cookieName(visit.domain, 'form')).filter(portal.tokens.isCookie)
   let formCookie = formCookies[0]
-  const url: Shell['url'] = (path, extra) => withParameters(path, { rd, rm, ...extra })
+  const url: Shell['url'] = (path, extra) => withParameters(path, { rd, rm, to, ...extra })
   const shell: Shell = {
     words: portal.words,
     config: portal.config,
@@ -112,6 +117,7 @@ export function contextOf(portal: Portal, request: FastifyRequest, reply: Fastif
     level: visit.level,
     username: visit.who?.person.username ?? null,
     site: portal.login.wantedHost(rd),
+    wantsSettings: to !== undefined,
     foreign: false,
     url,
     plainUrl: path => path,
@@ -146,6 +152,8 @@ export function contextOf(portal: Portal, request: FastifyRequest, reply: Fastif
     rd,
     rm,
     next,
+    wantsSettings: to !== undefined,
+    provedEnough: to === undefined ? visit.level === 2 && next.to !== 'prove' : portal.login.settings.mayOpen(visit),
     get cameBack() {
       return next.to === 'site' ? timesSentTo(next.url) : 0
     },
@@ -161,6 +169,8 @@ export function contextOf(portal: Portal, request: FastifyRequest, reply: Fastif
     },
     goAway: target => reply.redirect(target, 303),
     goOn(next) {
+      // They send whoever has not proved enough on by themselves.
+      if (to !== undefined) return reply.redirect('/settings', 303)
       if (next.to === 'prove') return goTo('/prove')
       if (next.to === 'password') return goTo('/')
       return next.to === 'home' ? reply.redirect('/', 303) : goTo('/go')

@@ -33,6 +33,15 @@ const schema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('passcode-empty') }),
   z.object({ kind: z.literal('passcode-malformed') }),
   z.object({ kind: z.literal('passcode-wrong'), triesLeft: z.number().nullable() }),
+  z.object({
+    kind: z.literal('settings'),
+    news: z.union([
+      z.object({ did: z.enum(['ended', 'browser']), browser: z.string() }),
+      z.object({ did: z.literal('others'), count: z.number() }),
+      z.object({ did: z.enum(['browsers', 'forgot-way', 'kept-way', 'gone', 'no-way', 'no-ways']) }),
+    ]),
+  }),
+  z.object({ kind: z.literal('everywhere'), count: z.number() }),
   // In cookies of their own: where a browser was sent and how often in a row, and for which push it asked to be remembered.
   z.object({ kind: z.literal('went'), to: z.string(), times: z.int() }),
   z.object({ kind: z.literal('remember'), push: z.string() }),

@@ -18,6 +18,11 @@ const names = [
   'remember',
   'token',
   'switch',
+  'to',
+  'session',
+  'browser',
+  'which',
+  'forget',
 ]
 
 /**

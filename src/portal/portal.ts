@@ -19,6 +19,7 @@ import { enrolRoutes } from './routes-enrol.ts'
 import { leaveRoutes } from './routes-leave.ts'
 import { passcodeRoutes } from './routes-passcode.ts'
 import { proveRoutes } from './routes-prove.ts'
+import { settingsRoutes } from './routes-settings.ts'
 import { signinRoutes } from './routes-signin.ts'
 import { createWords } from './words/words.ts'
 
@@ -107,6 +108,7 @@ export async function portal(app: FastifyInstance, { login, config, clock, log, 
   proveRoutes(app, pages, parts)
   passcodeRoutes(pages, parts)
   enrolRoutes(pages, parts)
+  settingsRoutes(pages, parts)
   leaveRoutes(app, pages, parts)
 
   app.get<{ Params: { name: string } }>('/static/:name', (request, reply) => {

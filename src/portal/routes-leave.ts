@@ -53,7 +53,9 @@ export function leaveRoutes(app: FastifyInstance, pages: Pages, { login, config 
   pages.get('/logout/done', context => {
     const url = wantedUrlInFull(context)
     const back = url === null ? null : { url: url.href, host: url.host }
-    return context.show(signedOutPage(context.shell, back))
+    const { message } = context
+    const everywhere = message?.kind === 'everywhere' ? message.count : null
+    return context.show(signedOutPage(context.shell, back, everywhere))
   })
 
   // Authelia's paths, so that links and proxy files which name them go on working.
@@ -66,8 +68,7 @@ export function leaveRoutes(app: FastifyInstance, pages: Pages, { login, config 
   moved('/2fa/*', '/prove')
   moved('/2fa', '/prove')
   moved('/authenticated', '/')
-  moved('/settings', '/')
-  moved('/settings/*', '/')
+  moved('/settings/*', '/settings')
   moved('/reset-password', reset)
   moved('/reset-password/*', reset)
 }

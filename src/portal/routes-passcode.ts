@@ -3,7 +3,7 @@ import { type Context, formOf, type Portal } from './context.ts'
 import { type PasscodeNews, passcodePage } from './pages/passcode.tsx'
 import { bannedPage } from './pages/signin.tsx'
 import type { Pages } from './portal.ts'
-import { goHeld, provedEnough, raised } from './routes-prove.ts'
+import { goHeld, raised } from './routes-prove.ts'
 import { showOffer } from './show-offer.ts'
 
 /** A passcode: of an app, a token, a text message or an administrator. */
@@ -13,7 +13,7 @@ export function passcodeRoutes(pages: Pages, portal: Portal): void {
   pages.get('/prove/passcode', async context => {
     const { visit, shell } = context
     if (visit.who === null) return context.goTo('/')
-    if (provedEnough(context)) return context.goOn(context.next)
+    if (context.provedEnough) return context.goOn(context.next)
     const banned = await login.ban(visit)
     if (banned !== null) return context.show(bannedPage(shell, 'prove.banned', banned))
     const offer = await login.offer(visit, context)
@@ -25,7 +25,7 @@ export function passcodeRoutes(pages: Pages, portal: Portal): void {
   pages.post('/prove/passcode', '/prove/passcode', async (context, request) => {
     const { visit } = context
     if (visit.who === null) return context.goTo('/')
-    if (provedEnough(context)) return context.goOn(context.next)
+    if (context.provedEnough) return context.goOn(context.next)
     const form = formOf(request)
     const entered = form.get('passcode') ?? ''
     if (entered.trim() === '') return context.goSaying('/prove/passcode', { kind: 'passcode-empty' })

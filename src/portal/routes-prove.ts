@@ -25,7 +25,7 @@ export function proveRoutes(app: FastifyInstance, pages: Pages, portal: Portal):
   pages.get('/prove', async context => {
     const { visit, shell } = context
     if (visit.who === null) return context.goTo('/')
-    if (provedEnough(context)) return context.goOn(context.next)
+    if (context.provedEnough) return context.goOn(context.next)
     const banned = await login.ban(visit)
     if (banned !== null) return context.show(bannedPage(shell, 'prove.banned', banned))
     // A second tab joins the push that waits, unless somebody asks for another way.
@@ -37,7 +37,7 @@ export function proveRoutes(app: FastifyInstance, pages: Pages, portal: Portal):
   pages.post('/prove', '/prove', async (context, request) => {
     const { visit } = context
     if (visit.who === null) return context.goTo('/')
-    if (provedEnough(context)) return context.goOn(context.next)
+    if (context.provedEnough) return context.goOn(context.next)
     const form = formOf(request)
     const way = wayFrom(form.get('way'))
     if (way?.kind === 'passcode') return context.goTo('/prove/passcode')
@@ -58,7 +58,7 @@ export function proveRoutes(app: FastifyInstance, pages: Pages, portal: Portal):
   pages.get('/prove/wait', async (context, request) => {
     const { visit, message, shell, query } = context
     if (visit.who === null) return context.goTo('/')
-    if (provedEnough(context)) return context.goOn(context.next)
+    if (context.provedEnough) return context.goOn(context.next)
     if (message?.kind === 'busy' && message.until > shell.now)
       return context.show(busyPage(shell, 'busy', message.until))
     if (message?.kind === 'paused' && message.until > shell.now)
@@ -108,8 +108,6 @@ export function proveRoutes(app: FastifyInstance, pages: Pages, portal: Portal):
   })
 }
 
-/** Whether there is nothing more to prove: at level 2, unless the wanted site wants it anew. */
-export const provedEnough = ({ visit, next }: Context): boolean => visit.level === 2 && next.to !== 'prove'
 /** Whether the wanted site takes only a factor that Duo asked for. */
 const wantsAskedFor = ({ next }: Context): boolean => next.to === 'prove' && next.factors.length > 0
 

@@ -18,6 +18,7 @@ const ROUNDS_AT_MOST = 3
 export function signinRoutes(pages: Pages, { login, config }: Portal): void {
   pages.get('/', async context => {
     const { visit, rd, next, shell } = context
+    if (visit.who !== null && context.wantsSettings) return context.goOn(next)
     if (visit.who === null || (rd !== undefined && next.to === 'password')) return context.show(signinView(context))
     if (rd !== undefined && next.to === 'site' && context.cameBack >= ROUNDS_AT_MOST) {
       const reference = login.report(visit, 'redirect.refused', { reason: 'gate-loop', host: next.host })
@@ -31,11 +32,13 @@ export function signinRoutes(pages: Pages, { login, config }: Portal): void {
     const canConfirm =
       visit.level < 2 && login.secondFactorConfigured && sites.some(site => site.needs === 'second-factor')
     const refusal = await login.refusal(visit)
-    return context.show(homePage(shell, person.displayName, confirmed, sites, { canConfirm, refusal }))
+    const failed = await login.settings.failedTries(visit)
+    return context.show(homePage(shell, person.displayName, confirmed, sites, { canConfirm, refusal, failed }))
   })
 
-  pages.post('/notice/seen', '/', async context => {
-    await login.refusalSeen(context.visit)
+  pages.post('/notice/seen', '/', async (context, request) => {
+    if (formOf(request).get('which') === 'failed') await login.settings.failedTriesSeen(context.visit)
+    else await login.refusalSeen(context.visit)
     return context.goTo('/')
   })
 

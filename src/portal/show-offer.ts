@@ -25,7 +25,7 @@ export function showOffer(portal: Portal, context: Context, offer: Offer | { kin
   })
   const show = (view: View) => context.show(view)
   if (message?.kind === 'locked') return show(lockedPage(shell, message.ref))
-  const wanted = next.to === 'prove' ? next : null
+  const wanted = next.to === 'prove' && !context.wantsSettings ? next : null
   const onlyAskedFor = wanted !== null && wanted.factors.length > 0
   switch (offer.kind) {
     case 'choose':
@@ -36,7 +36,10 @@ export function showOffer(portal: Portal, context: Context, offer: Offer | { kin
       return show(notAskedPage(shell, offer.said, reference))
     }
     case 'failmode':
-      return onlyAskedFor ? showOffer(portal, context, offer.trouble) : show(allowedPage(shell, null))
+      // The settings are not for whoever an outage lets pass.
+      return onlyAskedFor || context.wantsSettings
+        ? showOffer(portal, context, offer.trouble)
+        : show(allowedPage(shell, null))
     case 'deny': {
       const reference = login.report(visit, 'duo.denied', about(offer.reason, offer.said))
       return show(

@@ -3,7 +3,9 @@ import type { Level } from '../../src/access/access.ts'
 import type { Config } from '../../src/config/schema.ts'
 import type { Device, Offer, PasscodeOutcome, PushView, SmsOutcome, Way } from '../../src/duo/duo.ts'
 import type { Login, Next, Visit } from '../../src/login/login.ts'
+import type { FailedTries } from '../../src/login/logins.ts'
 import { judgeRedirect } from '../../src/login/redirect.ts'
+import type { Overview } from '../../src/login/settings.ts'
 import type { Session, Started } from '../../src/session/session.ts'
 import type { Banned } from '../../src/users/users.ts'
 
@@ -32,6 +34,9 @@ export interface Scene {
   /** Whether Duo lets a browser be remembered. */
   remembers: boolean
   refusal: Awaited<ReturnType<Login['refusal']>>
+  failedTries: FailedTries | null
+  /** The settings; null: as they are with one session and nothing else. */
+  overview: Overview | null
   /** Thrown by every visit. */
   failure: Error | null
   hostUnknown: boolean
@@ -89,6 +94,8 @@ export const defaultScene = (): Scene => ({
   secondFactor: { how: 'push', at: AT, said: 'Success. Logging you in…' },
   pausedUntil: null,
   refusal: null,
+  failedTries: null,
+  overview: null,
   failure: null,
   hostUnknown: false,
 })
@@ -132,7 +139,7 @@ export function fakeLogin(config: Config, scene: Scene, clock: () => number): Fa
       secondFactor: level === 2 ? scene.secondFactor : null,
       expiresAt: clock() + 3_600_000,
       browser: 'Firefox on Linux',
-      ip: '192.0.2.7',
+      ip: '203.0.113.7',
     },
     cookie: {
       name: domain.name,
@@ -141,6 +148,48 @@ export function fakeLogin(config: Config, scene: Scene, clock: () => number): Fa
     },
   })
   const personOf = () => ({ ...scene.person, emails: ['alice@example.com'], credential: 'c' })
+  function settingsOf(): Login['settings'] {
+    const mayOpen: Login['settings']['mayOpen'] = ({ who, level }) =>
+      who !== null && (!scene.secondFactorConfigured || (level === 2 && scene.secondFactor?.how !== 'failmode'))
+    const overview = (): Overview =>
+      scene.overview ?? {
+        sessions: [{ session: started(scene.level === 2 ? 2 : 1).session, seenAt: clock() }],
+        way: null,
+        remembered: [],
+        logins: [],
+      }
+    return {
+      mayOpen,
+      overview: async visit => (mayOpen(visit) ? overview() : null),
+      async endSession(_visit, key) {
+        calls.push(`endSession ${key}`)
+        return overview().sessions.find(({ session }) => session.key === key)?.session ?? null
+      },
+      async endOthers() {
+        calls.push('endOthers')
+        return overview().sessions.length - 1
+      },
+      async endAll() {
+        calls.push('endAll')
+        return overview().sessions.length
+      },
+      async forgetWay() {
+        calls.push('forgetWay')
+      },
+      async forgetBrowser(_visit, id) {
+        calls.push(`forgetBrowser ${id}`)
+        return overview().remembered.find(browser => browser.id === id) ?? null
+      },
+      async forgetBrowsers() {
+        calls.push('forgetBrowsers')
+      },
+      failedTries: async visit => (mayOpen(visit) ? scene.failedTries : null),
+      async failedTriesSeen() {
+        calls.push('failedTriesSeen')
+        scene.failedTries = null
+      },
+    }
+  }
   let references = 0
   return {
     calls,
@@ -237,8 +286,12 @@ export function fakeLogin(config: Config, scene: Scene, clock: () => number): Fa
       calls.push('refusalSeen')
       scene.refusal = null
     },
+    settings: settingsOf(),
     keptWay: async () => null,
-    keepWay: async () => true,
+    async keepWay(_visit, way) {
+      calls.push(`keepWay ${way.kind}`)
+      return true
+    },
     async signOut() {
       calls.push('signOut')
       scene.level = 0

@@ -298,7 +298,7 @@ describe('ways out', () => {
   it.each([
     ['/2fa/push', '/prove'],
     ['/authenticated', '/'],
-    ['/settings/two-factor', '/'],
+    ['/settings/two-factor', '/settings'],
     ['/reset-password/step1', '/help'],
   ])('answers Authelia’s %s with a 303 to %s that keeps the query', async (from, to) => {
     const { alice } = await at()

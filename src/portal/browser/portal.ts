@@ -31,7 +31,9 @@ function localiseTimes() {
         language,
         time.dataset.as === 'both'
           ? { dateStyle: 'medium', timeStyle: 'long' }
-          : { hour: 'numeric', minute: '2-digit' },
+          : time.dataset.as === 'when'
+            ? { dateStyle: 'medium', timeStyle: 'short' }
+            : { hour: 'numeric', minute: '2-digit' },
       ).format(at)
   }
   if (next > 0) setTimeout(localiseTimes, next)

@@ -94,6 +94,8 @@ fieldset{border:0;min-inline-size:0}
 .primary:hover{background:var(--strong)}
 .second{background:none;color:var(--ink);border-color:var(--edge)}
 .second:hover{background:var(--sunken);border-color:var(--ink);color:var(--ink)}
+.button.danger{background:none;color:var(--danger);border-color:var(--danger)}
+.button.danger:hover{background:var(--danger-ground)}
 .button:focus-visible{border-radius:8px}
 .button[aria-disabled]{cursor:progress;opacity:.85}
 .small{font:inherit;font-size:.875rem;font-weight:500;line-height:1.25;min-block-size:36px;padding:4px 12px;border-radius:8px;border:1px solid var(--line);background:none;color:var(--ink);cursor:pointer;white-space:nowrap}
@@ -126,6 +128,19 @@ header .small{background:var(--card)}
 .card form:has(.others)+.actions{margin-block-start:24px}
 button.tile{inline-size:100%;font:inherit;text-align:start}
 button.tile:focus-visible{outline:3px solid var(--focus);outline-offset:2px;border-radius:10px}
+.card section{margin-block-start:32px}
+.card section>*+*{margin-block-start:12px}
+.entries{list-style:none;border-block-start:1px solid var(--line)}
+.entries>li{display:flex;align-items:center;gap:12px 16px;padding-block:12px;border-block-end:1px solid var(--line)}
+.entries .icon{color:var(--quiet)}
+.entries .tick{color:var(--ok)}
+.entries .bar{color:var(--warn)}
+.bits{display:flex;flex-wrap:wrap;column-gap:8px}
+.bits>:not(:last-child)::after{content:"·";margin-inline-start:8px}
+.here{margin-inline-start:8px;padding:1px 8px;border-radius:99px;border:1px solid transparent;background:var(--ok-ground);color:var(--ok);font-size:.875rem;font-weight:500;white-space:nowrap}
+.row{display:flex;flex-wrap:wrap;gap:8px}
+a.small{display:inline-flex;align-items:center;text-decoration:none}
+a.small:hover{color:var(--ink)}
 .tag{display:inline-flex;align-items:center;align-self:start;gap:4px;font-size:.875rem;color:var(--quiet)}
 .tag .icon{inline-size:16px;block-size:16px}
 

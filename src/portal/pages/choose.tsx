@@ -2,6 +2,7 @@ import type { ComponentChildren, VNode } from 'preact'
 import type { Device, Offer, Way } from '../../duo/duo.ts'
 import type { Next } from '../../login/login.ts'
 import { Icon } from '../look/icons.tsx'
+import type { WordKey } from '../words/words.ts'
 import { Actions, Button, Form, Heading, Notice, Reference, Said, SignOutButton, wantedSite } from './parts.tsx'
 import type { Shell, View } from './view.ts'
 
@@ -88,8 +89,8 @@ export function DeviceName({ shell, device }: { shell: Shell; device: Device }):
   )
 }
 
-const icons = { push: 'phone', phone: 'call', sms: 'text', passcode: 'key' } as const
-const does = {
+export const icons = { push: 'phone', phone: 'call', sms: 'text', passcode: 'key' } as const
+export const does = {
   push: 'choose.push',
   phone: 'choose.phone',
   sms: 'choose.sms',
@@ -123,7 +124,7 @@ function SendWords({ shell, way, devices }: { shell: Shell; way: Way; devices: r
 
 function whyAsked(shell: Shell, wanted: Wanted | null): ComponentChildren {
   const { words } = shell
-  if (shell.site === null) return words.text('choose.body-home')
+  if (shell.site === null) return words.text(shell.wantsSettings ? 'choose.body-settings' : 'choose.body-home')
   const site = wantedSite(shell)
   if (wanted?.why === 'factor') return words.rich('choose.factor', { site })
   if (wanted?.why === 'age' && wanted.maxAge !== null)
@@ -178,27 +179,35 @@ function OneDevice({ shell, choice: { ways, devices, preferred } }: { shell: She
   )
 }
 
-function SeveralDevices({ shell, choice: { ways, devices, preferred } }: { shell: Shell; choice: Choice }): VNode {
-  const { words } = shell
+/** All ways, one of them chosen. */
+export function WayChoice({ shell, choice, legend }: { shell: Shell; choice: Choice; legend: WordKey }): VNode {
+  const { ways, devices, preferred } = choice
   const chosen = preferred ?? ways[0]
   return (
+    <fieldset>
+      <legend>{shell.words.text(legend)}</legend>
+      <div class="tiles">
+        {ways.map(way => (
+          <label key={fieldOf(way)} class="tile">
+            <input
+              type="radio"
+              name="way"
+              value={fieldOf(way)}
+              defaultChecked={chosen !== undefined && fieldOf(way) === fieldOf(chosen)}
+            />
+            <WayWords shell={shell} way={way} devices={devices} />
+          </label>
+        ))}
+      </div>
+    </fieldset>
+  )
+}
+
+function SeveralDevices({ shell, choice }: { shell: Shell; choice: Choice }): VNode {
+  const { words } = shell
+  return (
     <Form shell={shell} action="/prove">
-      <fieldset>
-        <legend>{words.text('choose.legend')}</legend>
-        <div class="tiles">
-          {ways.map(way => (
-            <label key={fieldOf(way)} class="tile">
-              <input
-                type="radio"
-                name="way"
-                value={fieldOf(way)}
-                defaultChecked={chosen !== undefined && fieldOf(way) === fieldOf(chosen)}
-              />
-              <WayWords shell={shell} way={way} devices={devices} />
-            </label>
-          ))}
-        </div>
-      </fieldset>
+      <WayChoice shell={shell} choice={choice} legend="choose.legend" />
       <RememberBox shell={shell} />
       <Button kind="primary" busy={words.text('choose.busy')}>
         {words.text('common.continue')}

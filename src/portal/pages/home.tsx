@@ -1,5 +1,6 @@
 import type { Refusal } from '../../duo/duo.ts'
 import type { Site } from '../../login/login.ts'
+import type { FailedTries } from '../../login/logins.ts'
 import { problems } from '../../problems/problems.ts'
 import type { SecondFactor } from '../../session/session.ts'
 import { Icon } from '../look/icons.tsx'
@@ -27,7 +28,7 @@ export function homePage(
   displayName: string,
   confirmed: { by: SecondFactor; until: number } | null,
   sites: readonly Site[],
-  { canConfirm, refusal }: { canConfirm: boolean; refusal: Refusal | null },
+  { canConfirm, refusal, failed }: { canConfirm: boolean; refusal: Refusal | null; failed: FailedTries | null },
 ): View {
   const { words } = shell
   return {
@@ -39,6 +40,7 @@ export function homePage(
     body: (
       <>
         {refusal !== null && <RefusalNotice shell={shell} refusal={refusal} />}
+        {refusal === null && failed !== null && <FailedNotice shell={shell} failed={failed} />}
         {confirmed?.by.how === 'duo-allow' && (
           <Notice kind="info" focus={false}>
             <p>{words.rich('home.allowed', { said: <q lang="en">{confirmed.by.said}</q> })}</p>
@@ -96,6 +98,9 @@ export function homePage(
               {words.text('home.prove')}
             </LinkButton>
           )}
+          <LinkButton kind="second" href={shell.plainUrl('/settings')}>
+            {words.text('common.settings')}
+          </LinkButton>
           <SignOutButton shell={shell} />
         </Actions>
       </>
@@ -117,6 +122,24 @@ function RefusalNotice({ shell, refusal: { how, at, facts } }: { shell: Shell; r
         })}
       </p>
       <Form shell={shell} action="/notice/seen">
+        <Button kind="second">{words.text('home.refusal.seen')}</Button>
+      </Form>
+    </Notice>
+  )
+}
+
+/** Stays until it is pressed away, or until the sign-in after this one. */
+function FailedNotice({ shell, failed: { count, since } }: { shell: Shell; failed: FailedTries }) {
+  const { words } = shell
+  return (
+    <Notice kind="warn" heading={words.text('home.failed.heading')}>
+      <p>
+        {since === null
+          ? words.text('home.failed.body-lately', { n: count })
+          : words.rich('home.failed.body', { n: count, time: <Time shell={shell} at={since} as="when" /> })}{' '}
+        <a href={shell.plainUrl('/settings')}>{words.text('home.failed.look')}</a>
+      </p>
+      <Form shell={shell} action="/notice/seen" extra={{ which: 'failed' }}>
         <Button kind="second">{words.text('home.refusal.seen')}</Button>
       </Form>
     </Notice>
@@ -244,8 +267,12 @@ export function signoutPage(shell: Shell): View {
   }
 }
 
-/** `signout.done`. @param back a safe URL that the person came from */
-export function signedOutPage(shell: Shell, back: { url: string; host: string } | null): View {
+/** `signout.done`. @param back a safe URL that the person came from  @param everywhere how many browsers were signed out, where that was asked for */
+export function signedOutPage(
+  shell: Shell,
+  back: { url: string; host: string } | null,
+  everywhere: number | null,
+): View {
   const { words } = shell
   return {
     id: 'signout.done',
@@ -255,6 +282,7 @@ export function signedOutPage(shell: Shell, back: { url: string; host: string } 
     body: (
       <>
         <Heading shell={shell} word="signout.done.h1" focus />
+        {everywhere !== null && <p>{words.text('signout.done.everywhere', { n: everywhere })}</p>}
         <p>{words.text('signout.done.body')}</p>
         <Actions>
           <LinkButton kind="primary" href={shell.plainUrl('/')}>

@@ -23,13 +23,15 @@ export const siteName = (host: string): VNode => <Name>{cutMiddle(host)}</Name>
 export const wantedSite = (shell: Shell): VNode => siteName(shell.site ?? new URL(shell.domain.authelia_url).hostname)
 
 /** A time in the server's zone, which the script turns into the browser's. */
-export function Time({ shell, at, as }: { shell: Shell; at: number; as: 'time' | 'both' | 'left' }): VNode {
+export function Time({ shell, at, as }: { shell: Shell; at: number; as: 'time' | 'when' | 'both' | 'left' }): VNode {
   const text =
     as === 'time'
       ? shell.words.time(at)
-      : as === 'both'
-        ? shell.words.dateTime(at)
-        : shell.words.duration(roundUp(at - shell.now))
+      : as === 'when'
+        ? shell.words.when(at)
+        : as === 'both'
+          ? shell.words.dateTime(at)
+          : shell.words.duration(roundUp(at - shell.now))
   return (
     <time datetime={new Date(at).toISOString()} data-as={as}>
       {text}
@@ -121,7 +123,7 @@ export function Button({
   value,
   children,
 }: {
-  kind: 'primary' | 'second'
+  kind: 'primary' | 'second' | 'danger'
   busy?: string
   name?: string
   value?: string

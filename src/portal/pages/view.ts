@@ -19,6 +19,8 @@ export interface Shell {
   readonly username: string | null
   /** The host of a safe `rd`. */
   readonly site: string | null
+  /** The settings of the portal itself are wanted. */
+  readonly wantsSettings?: boolean
   /** A URL of the portal that carries `rd` and `rm` along. */
   url(path: string, extra?: Readonly<Record<string, string>>): string
   /** A URL of the portal without them. */

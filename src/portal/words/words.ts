@@ -21,6 +21,8 @@ export interface Words {
   /** `14:05 UTC`, in the server's zone; the script turns it into the browser's. */
   time(at: number): string
   dateTime(at: number): string
+  /** `Nov 24, 2026, 14:05 UTC` */
+  when(at: number): string
   list(items: readonly string[]): string
 }
 
@@ -44,6 +46,15 @@ export function createWords(language = 'en', messages: Record<WordKey, string> =
     return format
   }
   const timeFormat = new Intl.DateTimeFormat(language, {
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+    timeZoneName: 'short',
+  })
+  const whenFormat = new Intl.DateTimeFormat(language, {
+    year: 'numeric',
+    month: 'short',
+    day: 'numeric',
     hour: '2-digit',
     minute: '2-digit',
     hourCycle: 'h23',
@@ -73,6 +84,7 @@ export function createWords(language = 'en', messages: Record<WordKey, string> =
         .replaceAll(' ', '\u00A0') // the number stays with its unit
     },
     time: at => timeFormat.format(at),
+    when: at => whenFormat.format(at),
     dateTime: at => dateTimeFormat.format(at),
     list: items => listFormat.format(items),
   }
