@@ -88,9 +88,15 @@ async function furnish(
   const users = await openUsers({
     config: config.authentication_backend,
     regulation: openRegulation(counters, config.regulation),
+    clock,
     log,
   })
   app.addHook('onClose', () => users.close())
+  const directory = config.authentication_backend.ldap
+  if (directory !== undefined)
+    metrics.gauge('postern_directory_down', 'Whether the directory did not answer when it was asked last.', () =>
+      Number(users.fault !== undefined),
+    )
   const duo =
     config.duo_api === undefined || config.duo_api.disable
       ? null
@@ -152,7 +158,7 @@ async function furnish(
       wantsSecondFactor: () => access.wants('two_factor'),
       notices: () => [
         ...(configurationRefused() ? ['configuration'] : []),
-        ...(users.fault === undefined ? [] : ['users-file']),
+        ...(users.fault === undefined ? [] : [directory === undefined ? 'users-file' : 'directory-down']),
         ...(duo === null || duo.passingSince === null ? [] : ['duo-failmode']),
       ],
       closing: closing.signal,
