@@ -181,25 +181,29 @@ export const configSchema = z.strictObject({
         .prefault({}),
     })
     .prefault({}),
-  authentication_backend: z.strictObject({
-    /** Of a directory; a users file is always up to date. Default there: 5m. */
-    refresh_interval: z
-      .union([z.enum(['always', 'disable']), duration])
-      .meta({ expected: 'always, disable or a duration such as 5m' })
-      .optional(),
-    password_reset: z.strictObject({ disable: z.boolean().default(false), custom_url: webUrl.optional() }).prefault({}),
-    // One of the two, which checks/people.ts sees to.
-    file: z
-      .strictObject({
-        path: filePath,
-        watch: z.boolean().default(true),
-        search: z
-          .strictObject({ email: z.boolean().default(false), case_insensitive: z.boolean().default(false) })
-          .prefault({}),
-      })
-      .optional(),
-    ldap: ldap.optional(),
-  }),
+  authentication_backend: z
+    .strictObject({
+      /** Of a directory; a users file is always up to date. Default there: 5m. */
+      refresh_interval: z
+        .union([z.enum(['always', 'disable']), duration])
+        .meta({ expected: 'always, disable or a duration such as 5m' })
+        .optional(),
+      password_reset: z
+        .strictObject({ disable: z.boolean().default(false), custom_url: webUrl.optional() })
+        .prefault({}),
+      // One of the two, which checks/people.ts sees to.
+      file: z
+        .strictObject({
+          path: filePath,
+          watch: z.boolean().default(true),
+          search: z
+            .strictObject({ email: z.boolean().default(false), case_insensitive: z.boolean().default(false) })
+            .prefault({}),
+        })
+        .optional(),
+      ldap: ldap.optional(),
+    })
+    .meta({ expected: 'a map with file or ldap' }),
   session,
   regulation: z
     .strictObject({

@@ -50,7 +50,7 @@ describe('config.template.yml', () => {
   it('row 147: is refused as it stands, and each secret is named', async () => {
     const loaded = await loadConfig(templateFile, {})
     const named = loaded.ok ? [] : loaded.problems.map(({ key, line, message }) => ({ key, line: line > 0, message }))
-    const shown = secretKeys.filter(key => !/^(?:session\.redis|storage\.postgres)\./.test(key)) // of a section that is switched off
+    const shown = secretKeys.filter(key => !/^(?:session\.redis|storage\.postgres|authentication_backend\.ldap)\./.test(key)) // of a section that is switched off
     expect(named.map(({ key }) => key).toSorted()).toEqual([...shown, 'duo_api.hostname'].toSorted())
     for (const { line, message } of named) {
       expect(line).toBe(true)
@@ -64,15 +64,21 @@ describe('config.template.yml', () => {
 
   // Of two that exclude each other, one at a time.
   it.each([
-    { without: 'session.redis.cluster', secrets: ['PASSWORD', 'HIGH_AVAILABILITY_SENTINEL_PASSWORD'] },
-    { without: 'session.redis.high_availability', secrets: ['PASSWORD'] },
+    {
+      without: ['session.redis.cluster', 'authentication_backend.ldap'],
+      secrets: ['SESSION_REDIS_PASSWORD', 'SESSION_REDIS_HIGH_AVAILABILITY_SENTINEL_PASSWORD'],
+    },
+    {
+      without: ['session.redis.high_availability', 'authentication_backend.file'],
+      secrets: ['SESSION_REDIS_PASSWORD', 'AUTHENTICATION_BACKEND_LDAP_PASSWORD'],
+    },
   ])('is valid with all its examples switched on, but for $without', async ({ without, secrets }) => {
     const file = join(temporaryFolder(), 'whole.yml')
     const document = parseDocument(whole)
-    document.deleteIn(without.split('.'))
+    for (const key of without) document.deleteIn(key.split('.'))
     writeFileSync(file, document.toString())
     const more = Object.fromEntries(
-      [...secrets.map(name => `SESSION_REDIS_${name}`), 'STORAGE_POSTGRES_PASSWORD'].map(name => [
+      [...secrets, 'STORAGE_POSTGRES_PASSWORD'].map(name => [
         `POSTERN_${name}`,
         'a password of this test',
       ]),

@@ -14,11 +14,11 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { watchFile } from '../../src/config/watch-file.ts'
 import { openPeople } from '../../src/users/people.ts'
 import { temporaryFolder, until } from '../support/process.ts'
-import { backend, hashes, readableLog, usersFile, withHash } from './parts.ts'
+import { hashes, readableLog, usersFile, withHash } from './parts.ts'
 
 const hash = hashes.bcrypt.replace('$05$', '$10$')
 const people = (...names: string[]) => usersFile(Object.fromEntries(names.map(name => [name, withHash(hash)])))
-const settings = (path: string) => backend(path).file
+const settings = (path: string) => ({ path, watch: true, search: { email: false, case_insensitive: false } })
 
 async function opened(text = people('john', 'jane')) {
   const folder = temporaryFolder()

@@ -121,6 +121,7 @@ function checkFilter(report: Report, key: 'users_filter' | 'groups_filter', filt
       '{dn}, {username} and {memberof:…} are for groups_filter: here nobody is known yet. Use {input}.',
     )
   try {
+    if (!isBalanced(filter)) throw new Error('a parenthesis too many or too few') // ldapts forgives that, servers do not
     FilterParser.parseString(filter.replace(/\{memberof:r?dn\}/g, '(a=b)').replace(/\{[^{}]*\}/g, 'a'))
   } catch {
     report.error(
@@ -128,4 +129,13 @@ function checkFilter(report: Report, key: 'users_filter' | 'groups_filter', filt
       'This is no LDAP filter: each condition stands in parentheses, such as (&(uid={input})(objectClass=person)).',
     )
   }
+}
+
+function isBalanced(filter: string): boolean {
+  let depth = 0
+  for (const one of filter) {
+    depth += one === '(' ? 1 : one === ')' ? -1 : 0
+    if (depth < 0) return false
+  }
+  return depth === 0
 }
