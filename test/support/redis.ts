@@ -133,3 +133,92 @@ export async function startSentinels({
     },
   }
 }
+
+export interface Cluster {
+  readonly primaries: readonly RedisServer[]
+  /** The replica of each. */
+  readonly replicas: readonly RedisServer[]
+  /** Moves one slot from whoever has it to another primary; in between, `halfway` runs. */
+  moveSlot(slot: number, to: RedisServer, halfway?: () => Promise<void>): Promise<void>
+}
+
+/** Three primaries that share the slots; each with a replica if wished. */
+export async function startCluster({
+  cleanup,
+  replicas: wanted = false,
+}: {
+  cleanup: Cleanup
+  replicas?: boolean
+}): Promise<Cluster> {
+  const launch = async () => {
+    // Its bus is usually 10,000 above, which may be no port.
+    const lines = [
+      'cluster-enabled yes',
+      `cluster-port ${await freePort()}`,
+      'cluster-node-timeout 1000',
+      'cluster-replica-validity-factor 0',
+    ]
+    return { server: await startRedis({ cleanup, lines }), bus: Number(lines[1]?.split(' ')[1]) }
+  }
+  const all = await Promise.all(Array.from({ length: wanted ? 6 : 3 }, launch))
+  const servers = all.map(({ server }) => server)
+  const primaries = servers.slice(0, 3)
+  const replicas = servers.slice(3)
+  const [first] = all
+  if (first === undefined) throw new Error('no server')
+  const ranges = ['0 5460', '5461 10922', '10923 16383']
+  for (const [index, server] of primaries.entries())
+    await server.ask('CLUSTER', 'ADDSLOTSRANGE', ...(ranges[index]?.split(' ') ?? []))
+  for (const [index, server] of servers.entries()) await server.ask('CLUSTER', 'SET-CONFIG-EPOCH', String(index + 1))
+  for (const { server, bus } of all.slice(1))
+    await first.server.ask('CLUSTER', 'MEET', '127.0.0.1', String(server.port), String(bus))
+  const info = (server: RedisServer) => server.ask('CLUSTER', 'INFO')
+  for (const server of servers)
+    await until(
+      async () => (await info(server)).includes(`cluster_known_nodes:${servers.length}`),
+      'they know each other',
+    )
+  const ids = new Map<RedisServer, string>()
+  for (const server of servers) ids.set(server, await server.ask('CLUSTER', 'MYID'))
+  const id = (server: RedisServer) => ids.get(server) ?? ''
+  for (const [index, replica] of replicas.entries()) {
+    const primary = primaries[index]
+    if (primary !== undefined)
+      await until(async () => (await replica.ask('CLUSTER', 'REPLICATE', id(primary))) === 'OK', 'it replicates')
+  }
+  for (const server of servers)
+    await until(async () => (await info(server)).includes('cluster_state:ok'), 'the Cluster is whole')
+  for (const replica of replicas)
+    await until(async () => (await replica.ask('INFO', 'replication')).includes('master_link_status:up'), 'replicated')
+  return {
+    primaries,
+    replicas,
+    async moveSlot(slot, to, halfway) {
+      const from = await until(async () => {
+        for (const server of primaries)
+          if (
+            (await server.ask('CLUSTER', 'NODES')).split('\n').some(line => line.includes('myself') && owns(line, slot))
+          )
+            return server
+        return undefined
+      }, 'somebody has it')
+      await to.ask('CLUSTER', 'SETSLOT', String(slot), 'IMPORTING', id(from))
+      await from.ask('CLUSTER', 'SETSLOT', String(slot), 'MIGRATING', id(to))
+      for (const key of (await from.ask('CLUSTER', 'GETKEYSINSLOT', String(slot), '1000')).split('\n').filter(Boolean))
+        await from.ask('MIGRATE', '127.0.0.1', String(to.port), key, '0', '1000')
+      await halfway?.()
+      for (const server of [to, from]) await server.ask('CLUSTER', 'SETSLOT', String(slot), 'NODE', id(to))
+    },
+  }
+}
+
+/** A line of CLUSTER NODES ends with the slots: `0-5460 7000`. */
+function owns(line: string, slot: number): boolean {
+  return line
+    .split(' ')
+    .slice(8)
+    .some(range => {
+      const [first, last = first] = range.split('-').map(Number)
+      return first !== undefined && last !== undefined && first <= slot && slot <= last
+    })
+}

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import type { Clock } from '../../clock.ts'
 import type { Config } from '../../config/schema.ts'
 import { StorageProblem } from '../storage-problem.ts'
+import { openCluster } from './cluster.ts'
 import { replyCode } from './faults.ts'
 import { type Access, type Address, WrongServer } from './link.ts'
 import { lookAt, tryOut, warnOfEviction } from './look.ts'
@@ -13,6 +14,7 @@ import { openPrimary } from './primary.ts'
 import { type Argument, type Redis, RedisDown, type Reply } from './redis.ts'
 import { askSentinels } from './sentinel.ts'
 import type { Servers } from './servers.ts'
+import { hashTag } from './slots.ts'
 import { openTrouble } from './trouble.ts'
 import { isProof } from './watch.ts'
 
@@ -105,11 +107,6 @@ export async function openRedis(
 
 const scanReply = z.tuple([z.string(), z.array(z.string())])
 
-/** What decides the node of a Cluster. Source: Redis Cluster specification, "Hash tags". */
-function hashTag(key: string): string {
-  return /^[^{]*\{([^}]+)\}/.exec(key)?.[1] ?? key
-}
-
 function accessOf(config: RedisConfig): Access {
   const { username, password, timeout, database_index, tls } = config
   return { username, password, timeout, database: database_index, tls: tls === undefined ? null : tlsOf(tls) }
@@ -141,14 +138,16 @@ function certificateOf(path: string): string {
 
 function openServers(config: RedisConfig, changed: (fault: RedisDown | null) => void): Servers {
   const access = accessOf(config)
-  const { high_availability: sentinels, host, port } = config
+  const { high_availability: sentinels, cluster, host, port } = config
+  const first = host === undefined ? [] : [{ host, port }]
+  if (cluster !== undefined) return openCluster({ access, seeds: [...first, ...cluster.nodes], changed })
   if (sentinels === undefined) {
     const address = addressOf(host, port)
     return openPrimary({ access, where: () => address, moves: false, changed })
   }
   const { sentinel_name: name, sentinel_username: username, sentinel_password: password } = sentinels
   // As Authelia has it: host is one of them.
-  const nodes: Address[] = [...(host === undefined ? [] : [{ host, port }]), ...sentinels.nodes]
+  const nodes = [...first, ...sentinels.nodes]
   const asked = { name, nodes, access: { ...access, username, password, database: 0 } }
   return openPrimary({ access, where: () => askSentinels(asked), moves: true, changed })
 }

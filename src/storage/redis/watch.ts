@@ -10,7 +10,18 @@ const BELIEVED_FOR: Milliseconds = SECOND
 /** Stands in keys that nobody but a watch has written. */
 const PROOF = '\0watch:'
 
+/** A Cluster has a thousand servers at most. */
+const TRIES_AT_MOST = 20_000
+
 export const isProof = (key: string): boolean => key.includes(PROOF)
+
+interface Proof {
+  readonly beginning: string
+  /** Writes a key where the commands go. */
+  readonly write: (key: string) => Promise<unknown>
+  /** Whether this server is the one that has such a key. */
+  readonly fits?: (key: string) => boolean
+}
 
 /** A watch that can be told to look for its server anew. */
 export interface LiveWatch extends Watch {
@@ -20,11 +31,11 @@ export interface LiveWatch extends Watch {
 /**
  * A connection on which Redis tells of changes (`CLIENT TRACKING` in broadcasting mode: no key has to be read on it first). Messages and answers of one
  * connection come in order, so the answer to a heartbeat says that every change before it was sent has been told.
- * @param write writes a key where the commands go: only when that change is told here is this the same server, whatever lies between
+ * It is believed only once it has told of a key that was written where the commands go: then it is the same server, whatever lies between.
  */
 export function openWatch(
   options: Pick<LinkOptions, 'access' | 'where' | 'inspect'>,
-  { beginning, write }: { beginning: string; write: (key: string) => Promise<unknown> },
+  { beginning, write, fits = () => true }: Proof,
   { changed, lost }: Watcher,
 ): LiveWatch {
   let heardFrom = Number.NEGATIVE_INFINITY
@@ -32,7 +43,9 @@ export function openWatch(
   let proven = false
 
   function seekProof(): void {
-    proof = `${beginning}${PROOF}${randomUUID()}`
+    let tries = 0
+    do proof = `${beginning}${PROOF}${randomUUID()}`
+    while (!fits(proof) && ++tries < TRIES_AT_MOST)
     write(proof).catch(() => {}) // the next heartbeat tries again
   }
 
