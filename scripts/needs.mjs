@@ -25,7 +25,7 @@ export const nginx = {
   why: 'the proxy of the demo and of most whole-path tests',
   found: 'command -v nginx',
   debian: ['nginx-light'],
-  tests: ['test/browser/**', 'test/gate/cached*', 'test/proxies/**'],
+  tests: ['test/browser/**', 'test/cluster/**', 'test/gate/cached*', 'test/proxies/**'],
 }
 
 /** @type {readonly Need[]} */
@@ -96,7 +96,8 @@ export const testNeeds = [
       'test/storage/redis/**',
       'test/session/redis*',
       'test/users/*redis*',
-      'test/duo/*redis*',
+      'test/duo/redis*',
+      'test/duo/records*',
       'test/cluster/**',
     ],
   },
@@ -105,7 +106,13 @@ export const testNeeds = [
     why: 'the real PostgreSQL for records that several Posterns share: 15, which Debian ships',
     found: 'ls /usr/lib/postgresql/*/bin/postgres && command -v setpriv && command -v ps',
     debian: ['postgresql', 'util-linux', 'procps'],
-    tests: ['test/storage/postgres*', 'test/storage/migrate*', 'test/commands/migrate*', 'test/duo/postgres*'],
+    tests: [
+      'test/storage/postgres*',
+      'test/storage/migrate*',
+      'test/commands/migrate*',
+      'test/duo/records*',
+      'test/cluster/**',
+    ],
   },
   {
     name: 'fonts',

@@ -17,7 +17,7 @@ import { createGatePages } from './portal/gate-pages.ts'
 import { portal } from './portal/portal.ts'
 import { openSessions } from './session/open-sessions.ts'
 import { sessionPlugin } from './session/plugin.ts'
-import { openStorage } from './storage/open-storage.ts'
+import { openRecords, openStorage } from './storage/open-storage.ts'
 import { openRedis } from './storage/redis/open-redis.ts'
 import { createAudit } from './telemetry/audit.ts'
 import { denials } from './telemetry/denials.ts'
@@ -78,10 +78,10 @@ async function furnish(
   const { access } = rules
   const cookies = config.session.cookies
 
-  const storage = await openStorage(config.storage, { log })
-  app.addHook('onClose', () => storage.close())
   const redis = config.session.redis === undefined ? null : await openRedis(config.session.redis, { clock, log })
   if (redis !== null) app.addHook('onClose', () => redis.close())
+  const storage = await (redis === null ? openStorage : openRecords)(config.storage, { log })
+  app.addHook('onClose', () => storage.close())
   const sessions = await openSessions({ config: config.session, storage, redis, clock, log, audit })
   app.addHook('onClose', () => sessions.close())
   const counters = redis === null ? sqliteCounters(storage.counters, clock) : redisCounters(redis, clock)

@@ -8,7 +8,7 @@ import { postgresMigrations, sqliteMigrations } from './migrations.ts'
 import { openPostgres, type PostgresConfig, postgresProblem, requirePrimary } from './postgres/open-postgres.ts'
 import { sqliteDialect } from './sqlite-dialect.ts'
 import { fileProblem, openFile, storageFile } from './sqlite-file.ts'
-import type { Records, Storage } from './storage.ts'
+import type { Storage } from './storage.ts'
 import type { Tables } from './tables.ts'
 
 interface Circumstances {
@@ -38,11 +38,20 @@ export async function openStorage(config: Config['storage'], { log }: Circumstan
   }
 }
 
-/** Records alone, for where Redis holds what this machine would. @throws {StorageProblem} as above */
-export async function openRecords(config: Config['storage'], { log }: Circumstances): Promise<Records> {
-  return config.postgres === undefined
-    ? openSqlite(config, log)
-    : openShared(config.postgres, config.encryption_key, log)
+/** The same for where Redis holds what this machine would: with `storage.postgres` there is no file. @throws {StorageProblem} as above */
+export async function openRecords(config: Config['storage'], { log }: Circumstances): Promise<Storage> {
+  if (config.postgres === undefined) return openSqlite(config, log)
+  const { records, close } = await openShared(config.postgres, config.encryption_key, log)
+  return {
+    records,
+    close,
+    get sessions(): never {
+      throw new Error('sessions are in Redis')
+    },
+    get counters(): never {
+      throw new Error('counters are in Redis')
+    },
+  }
 }
 
 async function openSqlite(config: Config['storage'], log: FastifyBaseLogger): Promise<Storage> {
@@ -67,7 +76,11 @@ async function openSqlite(config: Config['storage'], log: FastifyBaseLogger): Pr
   }
 }
 
-async function openShared(config: PostgresConfig, encryptionKey: string, log: FastifyBaseLogger): Promise<Records> {
+async function openShared(
+  config: PostgresConfig,
+  encryptionKey: string,
+  log: FastifyBaseLogger,
+): Promise<Pick<Storage, 'records' | 'close'>> {
   const { schema } = config
   const name = `the schema ${schema}`
   const first = openPostgres(config, log, 'for migrations')

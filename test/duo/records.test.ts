@@ -1,3 +1,4 @@
+import type { Kysely } from 'kysely'
 import { pino } from 'pino'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { DAY, HOUR, MINUTE, SECOND } from '../../src/clock.ts'
@@ -11,8 +12,10 @@ import { type PushRecord, type PushRecords, UnreadablePush } from '../../src/duo
 import { BASE, redisPushRecords } from '../../src/duo/push-records-redis.ts'
 import { sqlPushRecords } from '../../src/duo/push-records-sql.ts'
 import { newestRefusal } from '../../src/duo/refusals.ts'
-import { openStorage } from '../../src/storage/open-storage.ts'
+import { openRecords, openStorage } from '../../src/storage/open-storage.ts'
 import { openRedis } from '../../src/storage/redis/open-redis.ts'
+import type { Tables } from '../../src/storage/tables.ts'
+import { type PostgresServer, startPostgres } from '../support/postgres.ts'
 import { endsWithSuite, temporaryFolder } from '../support/process.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
 import { duoConfig, facts } from './people.ts'
@@ -40,6 +43,10 @@ function sqlite(): Store {
     onTestFinished(() => storage.close())
     return storage.records
   }
+  return sqlStore(connect)
+}
+
+function sqlStore(connect: () => Promise<Kysely<Tables>>): Store {
   const store: Store = {
     now: T,
     async open(more) {
@@ -54,8 +61,21 @@ function sqlite(): Store {
   return store
 }
 
-let server: RedisServer | undefined
 const suite = endsWithSuite()
+let shared: PostgresServer | undefined
+
+async function postgres(): Promise<Store> {
+  shared ??= await startPostgres(suite)
+  const config = await shared.database()
+  const connect = async () => {
+    const storage = await openRecords({ encryption_key: 'x'.repeat(20), postgres: config }, { log })
+    onTestFinished(() => storage.close())
+    return storage.records
+  }
+  return sqlStore(connect)
+}
+
+let server: RedisServer | undefined
 
 async function redis(): Promise<Store> {
   server ??= await startRedis({ cleanup: suite, lines: ['appendonly no'] })
@@ -109,6 +129,7 @@ const byAnybody = { by: 'anybody' as const, notes: [], now: T }
 
 describe.each([
   { name: 'SQLite', openStore: sqlite },
+  { name: 'PostgreSQL', openStore: postgres },
   { name: 'Redis', openStore: redis },
 ])('the records of pushes in $name', ({ openStore }) => {
   let store: Store

@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { openRecords } from '../../src/storage/open-storage.ts'
 import { RecordsDown } from '../../src/storage/records-down.ts'
-import type { Records } from '../../src/storage/storage.ts'
+import type { Storage } from '../../src/storage/storage.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres.ts'
 import { endsWithSuite, until } from '../support/process.ts'
 
@@ -23,10 +23,10 @@ async function open(more: Partial<PostgresConfig> = {}, postgres?: PostgresConfi
   return { records: storage.records, lines, config, close: storage.close }
 }
 
-const read = (records: Records['records']) => records.selectFrom('postern_duo_devices').select('username').execute()
-const write = (records: Records['records'], username: string) =>
+const read = (records: Storage['records']) => records.selectFrom('postern_duo_devices').select('username').execute()
+const write = (records: Storage['records'], username: string) =>
   records.insertInto('postern_duo_devices').values({ username, device: 'DP1', method: 'push' }).execute()
-const isWell = async (records: Records['records']) => (await read(records).catch(() => false as const)) && true
+const isWell = async (records: Storage['records']) => (await read(records).catch(() => false as const)) && true
 const fails = async (work: Promise<unknown>) => {
   await expect(work).rejects.toBeInstanceOf(RecordsDown)
   await expect(work).rejects.toMatchObject({ reason: 'records-down' })
