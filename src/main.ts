@@ -55,6 +55,28 @@ program
   .option('--json', 'for programs')
   .action(async options => end(await (await import('./commands/doctor.ts')).doctor(options)))
 
+const bans = program.command('bans').description('list, add and lift bans of people and addresses')
+bans
+  .command('list')
+  .description('print the bans in force')
+  .addOption(configOption())
+  .option('--json', 'for programs')
+  .action(async options => end(await (await import('./commands/bans.ts')).listBans(options)))
+bans
+  .command('add')
+  .description('ban a person, whose sessions end, or an address; an IPv6 address stands for its network of 64 bits')
+  .argument('<name>', 'a user name or an address')
+  .addOption(configOption())
+  .option('--duration <duration>', 'how long, such as 1h, or permanent', '1 day')
+  .option('--reason <text>', 'shown by list, and to nobody else')
+  .action(async (name, options) => end(await (await import('./commands/bans.ts')).addBan(name, options)))
+bans
+  .command('revoke')
+  .description('lift the ban of a person or an address, whoever brought it, and forget the failures')
+  .argument('<name>', 'a user name or an address')
+  .addOption(configOption())
+  .action(async (name, options) => end(await (await import('./commands/bans.ts')).revokeBan(name, options)))
+
 program
   .command('hash')
   .description('make the hash of a password for the users file; asks for it, or reads it from standard input')

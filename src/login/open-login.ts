@@ -146,6 +146,13 @@ export function openLogin({
         },
         replaces,
       )
+      // Whoever bans a person ends their sessions after that: this one may have come too late for it.
+      const ban = await users.ban(answer.person.username, { ip: visitor.ip })
+      if (ban?.by === 'administrator') {
+        await sessions.end(started.session)
+        audit('login.banned', { ...facts, ...untilField(ban.until) })
+        return { outcome: 'banned', ...ban }
+      }
       audit('login.succeeded', facts)
       const { username: name, passwordAt: at } = started.session
       note(visitor, { username: name, at, outcome: 'accepted', factor: 'password' })

@@ -27,6 +27,8 @@ export const severity = {
   'login.banned': 'warn',
   'login.busy': 'warn',
   'login.unavailable': 'error',
+  'ban.added': 'warn',
+  'ban.lifted': 'warn',
   'basic.accepted': 'info',
   logout: 'info',
   'session.foreign-domain': 'warn',

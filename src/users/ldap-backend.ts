@@ -16,6 +16,9 @@ interface Parts {
   readonly log: FastifyBaseLogger
 }
 
+/** One spelling for typed names, as directories compare names. */
+export const countedName = (typed: string): string => foldCase(typed.normalize('NFKC').trim())
+
 /**
  * The people of a directory, and their passwords by a bind. One that is down is no reason not to start: it may come up later.
  * @throws when `tls.ca_file` cannot be read
@@ -49,8 +52,7 @@ export async function ldapBackend(
       const entry = await people.ask(() => directory.identify(typed))
       const looked = timer.now() - began
       return {
-        // As directories compare names.
-        counted: foldCase(typed.normalize('NFKC').trim()),
+        counted: countedName(typed),
         username: entry?.username,
         judge: (password, mayBeEvaluated, place) =>
           place.run(async () => {

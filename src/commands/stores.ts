@@ -1,0 +1,62 @@
+import { type Logger, pino } from 'pino'
+import { loadConfig } from '../config/load.ts'
+import { formatProblem } from '../config/problem.ts'
+import type { Config } from '../config/schema.ts'
+import { openSessions } from '../session/open-sessions.ts'
+import type { Sessions } from '../session/session.ts'
+import { openStorage } from '../storage/open-storage.ts'
+import { openRedis } from '../storage/redis/open-redis.ts'
+import { type Audit, createAudit } from '../telemetry/audit.ts'
+import { createLog } from '../telemetry/log.ts'
+import type { OpenCounter } from '../users/counter.ts'
+import { redisCounters } from '../users/redis-counter.ts'
+import { sqliteCounters } from '../users/sqlite-counter.ts'
+
+/** What a running server keeps, open to a command beside it: what this changes holds there from the next request on. */
+export interface Stores {
+  readonly config: Config
+  readonly sessions: Sessions
+  readonly counters: OpenCounter
+  /** To the server's log file, where there is one: standard output is the command's own. */
+  readonly audit: Audit
+  close(): Promise<void>
+}
+
+/**
+ * The stores that the configuration names. Tells on standard error what is in the way; null then.
+ * The storage file is made, or brought up to date, where the server would do that.
+ */
+export async function openStores(file: string): Promise<Stores | null> {
+  const loaded = await loadConfig(file, process.env)
+  if (!loaded.ok) {
+    for (const problem of loaded.problems) console.error(formatProblem(problem))
+    console.error(`postern: ${file} has errors.`)
+    return null
+  }
+  const { config } = loaded
+  const clock = Date.now
+  const log = quietLog(config.log)
+  const closing: (() => Promise<void>)[] = []
+  const close = async () => {
+    for (const one of closing.toReversed()) await one()
+  }
+  try {
+    const storage = await openStorage(config.storage, { log })
+    closing.push(() => storage.close())
+    const redis = config.session.redis === undefined ? null : await openRedis(config.session.redis, { clock, log })
+    if (redis !== null) closing.push(() => redis.close())
+    const audit = createAudit(log)
+    const sessions = await openSessions({ config: config.session, storage, redis, clock, log, audit })
+    closing.push(() => sessions.close())
+    const counters = redis === null ? sqliteCounters(storage.counters, clock) : redisCounters(redis, clock)
+    return { config, sessions, counters, audit, close }
+  } catch (error) {
+    await close()
+    console.error(`postern: ${error instanceof Error ? error.message : String(error)}`)
+    return null
+  }
+}
+
+function quietLog(config: Config['log']): Logger {
+  return config.file_path === undefined ? pino({ level: 'silent' }) : createLog({ ...config, keep_stdout: false })
+}
