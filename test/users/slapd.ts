@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import { Attribute, Change, Client } from 'ldapts'
 import { generate } from 'selfsigned'
 import { freePort, requiredProgram, start, temporaryFolder, until } from '../support/process.ts'
 
@@ -58,6 +59,28 @@ objectClass: groupOfNames
 cn: dev
 member: uid=john,ou=people,dc=example,dc=com
 
+dn: uid=ann,ou=people,dc=example,dc=com
+objectClass: inetOrgPerson
+uid: ann
+cn: Ann
+sn: Three
+mail: shared@example.com
+userPassword: anns password
+
+dn: uid=two,ou=people,dc=example,dc=com
+objectClass: inetOrgPerson
+uid: two
+uid: names
+cn: Two
+sn: Names
+userPassword: twos password
+
+dn: ou=elsewhere,ou=people,dc=example,dc=com
+objectClass: referral
+objectClass: extensibleObject
+ou: elsewhere
+ref: ldap://localhost:1/ou=people,dc=example,dc=com
+
 dn: cn=staff,ou=groups,dc=example,dc=com
 objectClass: groupOfNames
 cn: staff
@@ -71,6 +94,8 @@ member: uid=john,ou=people,dc=example,dc=com
 
 export interface Slapd {
   readonly port: number
+  /** Of ldapi. */
+  readonly socket: string
   /** Of ldaps. */
   readonly securePort: number
   /** PEM; the server's certificate is for localhost. */
@@ -78,7 +103,15 @@ export interface Slapd {
   readonly key: string
   stop(signal?: NodeJS.Signals): Promise<unknown>
   signal(signal: NodeJS.Signals): void
+  /** Again, after it was stopped: with the same people at the same places. */
+  start(): Promise<void>
+  /** As its administrator. */
+  change(use: (client: Client) => Promise<unknown>): Promise<void>
 }
+
+/** One attribute of an entry has these values from now on; none removes it. */
+export const replace = (type: string, ...values: string[]) =>
+  new Change({ operation: 'replace', modification: new Attribute({ type, values }) })
 
 /** The real OpenLDAP with a few people, in a folder of its own. */
 export async function startSlapd(cleanup: Cleanup): Promise<Slapd> {
@@ -100,9 +133,11 @@ export async function startSlapd(cleanup: Cleanup): Promise<Slapd> {
   writeFileSync(at('people.ldif'), people)
   writeFileSync(
     at('slapd.conf'),
-    `${['core', 'cosine', 'inetorgperson'].map(name => `include /etc/ldap/schema/${name}.schema`).join('\n')}
+    `${['core', 'cosine', 'inetorgperson', 'dyngroup'].map(name => `include /etc/ldap/schema/${name}.schema`).join('\n')}
 modulepath /usr/lib/ldap
 moduleload back_mdb
+moduleload ppolicy
+moduleload dynlist
 TLSCACertificateFile ${at('cert.pem')}
 TLSCertificateFile ${at('cert.pem')}
 TLSCertificateKeyFile ${at('key.pem')}
@@ -114,29 +149,47 @@ rootpw root
 directory ${at('db')}
 access to attrs=userPassword by anonymous auth by * none
 access to * by users read by * none
+overlay ppolicy
+overlay dynlist
+dynlist-attrset groupOfURLs memberURL member+memberOf@groupOfNames*
 `,
   )
   const add = start(slapadd, ['-f', at('slapd.conf'), '-l', at('people.ldif')], { cleanup })
   if ((await add.exit) !== 0) throw new Error(add.output())
   const port = await freePort()
   const securePort = await freePort()
-  const addresses = `ldap://127.0.0.1:${port}/ ldaps://127.0.0.1:${securePort}/`
-  const running = start(slapd, ['-f', at('slapd.conf'), '-h', addresses, '-d', '0'], { cleanup })
-  await until(
-    () =>
-      new Promise<boolean>(resolve => {
-        const socket = connect(port, '127.0.0.1')
-        socket.on('connect', () => resolve(true)).on('error', () => resolve(false))
-        socket.on('connect', () => socket.destroy())
-      }),
-    `slapd listens: ${running.output()}`,
-  )
+  const socket = at('ldapi')
+  const addresses = `ldap://127.0.0.1:${port}/ ldaps://127.0.0.1:${securePort}/ ldapi://${encodeURIComponent(socket)}/`
+  const begin = async () => {
+    const running = start(slapd, ['-f', at('slapd.conf'), '-h', addresses, '-d', '0'], { cleanup })
+    await until(
+      () =>
+        new Promise<boolean>(resolve => {
+          const probe = connect(port, '127.0.0.1')
+          probe.on('connect', () => resolve(true)).on('error', () => resolve(false))
+          probe.on('connect', () => probe.destroy())
+        }),
+      `slapd listens: ${running.output()}`,
+    )
+    return running
+  }
+  let running = await begin()
   return {
     port,
     securePort,
+    socket,
     ca: certificate.cert,
     key: certificate.private,
-    stop: running.stop,
+    stop: signal => running.stop(signal),
     signal: signal => void running.child.kill(signal),
+    async start() {
+      running = await begin()
+    },
+    async change(use) {
+      const client = new Client({ url: `ldap://127.0.0.1:${port}` })
+      await client.bind('cn=root,dc=example,dc=com', 'root')
+      await use(client)
+      await client.unbind()
+    },
   }
 }
