@@ -79,7 +79,14 @@ async function furnish(
   const cookies = config.session.cookies
 
   const redis = config.session.redis === undefined ? null : await openRedis(config.session.redis, { clock, log })
-  if (redis !== null) app.addHook('onClose', () => redis.close())
+  if (redis !== null) {
+    app.addHook('onClose', () => redis.close())
+    metrics.gauge(
+      'postern_redis_down',
+      'Whether Redis cannot be used: not reached, refusing, or taking no writes.',
+      () => Number(redis.trouble !== null),
+    )
+  }
   const storage = await (redis === null ? openStorage : openRecords)(config.storage, { log })
   app.addHook('onClose', () => storage.close())
   const sessions = await openSessions({ config: config.session, storage, redis, clock, log, audit })
@@ -160,6 +167,7 @@ async function furnish(
         ...(configurationRefused() ? ['configuration'] : []),
         ...(users.fault === undefined ? [] : [directory === undefined ? 'users-file' : 'directory-down']),
         ...(duo === null || duo.passingSince === null ? [] : ['duo-failmode']),
+        ...(redis === null || redis.trouble === null ? [] : [redis.trouble.reason]),
       ],
       closing: closing.signal,
     })

@@ -9,7 +9,10 @@ import { type Connection, checkDuo, connectDuo } from '../duo/connect.ts'
 import { CORRECTED_FROM_SECONDS } from '../duo/duo-clock.ts'
 import { readiness } from '../duo/readiness.ts'
 import { lookAtStorage } from '../storage/look.ts'
+import { lookAtRedis } from '../storage/redis/open-redis.ts'
+import { RedisDown } from '../storage/redis/redis.ts'
 import { storageFile } from '../storage/sqlite-file.ts'
+import { StorageProblem } from '../storage/storage-problem.ts'
 import { type Finding, formatFinding, known } from './doctor/finding.ts'
 import { disabledRow, formatPeople, type PersonRow, peopleFinding, rowOf } from './doctor/people.ts'
 import { proxiesFindings } from './doctor/proxies.ts'
@@ -53,6 +56,7 @@ export async function examine(file: string, env: NodeJS.ProcessEnv): Promise<Rep
       : [{ area: 'configuration' as const, severity: 'ok' as const, what: `${file} can be used` }]),
     ...who.findings,
     storageFinding(config),
+    ...(config.session.redis === undefined ? [] : [await redisFinding(config.session.redis)]),
     ...proxiesFindings(config.server),
   ]
   if (config.duo_api === undefined || config.duo_api.disable) return { findings: [...findings, withoutDuo(config)] }
@@ -65,6 +69,23 @@ function storageFinding({ storage }: Config): Finding {
   const wrong = lookAtStorage(storage)
   if (wrong === null) return { area: 'storage', severity: 'ok', what: `${storageFile(storage)} can be opened${as}` }
   return { area: 'storage', severity: 'error', what: `${wrong.message}${as}`, mend: wrong.mend, reason: wrong.reason }
+}
+
+async function redisFinding(config: NonNullable<Config['session']['redis']>): Promise<Finding> {
+  const found = await lookAtRedis(config)
+  if (found instanceof StorageProblem)
+    return { area: 'Redis', severity: 'error', what: found.message, mend: found.mend, reason: found.reason }
+  if (found instanceof RedisDown) return known('Redis', 'error', found.reason, found.message)
+  if (found === null)
+    return {
+      area: 'Redis',
+      severity: 'ok',
+      what: 'answers; its maxmemory-policy cannot be seen, and should be noeviction',
+    }
+  const { version, evictionPolicy } = found
+  return evictionPolicy === 'noeviction'
+    ? { area: 'Redis', severity: 'ok', what: `${version} answers, takes writes, and throws nothing away` }
+    : known('Redis', 'warning', 'redis-evicts', `maxmemory-policy is ${evictionPolicy}`)
 }
 
 function nameOfUser(): string {

@@ -8,6 +8,7 @@ import { formatProblem } from '../config/problem.ts'
 import { openReload } from '../config/reload.ts'
 import type { ListenAddress } from '../config/schema.ts'
 import { buildServer } from '../server.ts'
+import { StorageProblem } from '../storage/storage-problem.ts'
 import { createLog } from '../telemetry/log.ts'
 
 const DRAIN_AT_MOST = 10 * SECOND
@@ -38,7 +39,8 @@ export async function serve(options: { config: string }): Promise<number> {
     app = await buildServer(config, { log, rules, configurationRefused: () => reload.refused })
   } catch (error) {
     await reload.close()
-    console.error(`postern: not started: ${error instanceof Error ? error.message : String(error)}`)
+    const mend = error instanceof StorageProblem ? `. ${error.mend}` : ''
+    console.error(`postern: not started: ${error instanceof Error ? error.message : String(error)}${mend}`)
     return 1
   }
   const ended = untilSignalled(app, log)

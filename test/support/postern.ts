@@ -30,6 +30,8 @@ interface Wishes {
   readonly rules?: readonly { domain: string; policy: string }[]
   /** Further top-level sections, YAML. */
   readonly more?: string
+  /** Further keys of `session`, YAML on one line: `redis: { … }`. */
+  readonly session?: string
   readonly trustedProxies?: readonly string[]
 }
 
@@ -63,6 +65,7 @@ authentication_backend: { file: { path: ${file('users.yml')} } }
 session:
   secret: a-secret-of-this-test-alone-0123456789
   cookies: [{ domain: postern.localhost, authelia_url: "http://auth.postern.localhost:${publicPort}" }]
+  ${wishes.session ?? ''}
 storage: { encryption_key: another-secret-of-this-test, local: { path: ${file('postern.sqlite3')} } }
 access_control:
   default_policy: deny

@@ -1,7 +1,7 @@
 import { printable } from '../../config/problem.ts'
 import { problems, type Reason } from '../../problems/problems.ts'
 
-export type Area = 'configuration' | 'users file' | 'directory' | 'storage' | 'proxies' | 'Duo' | 'people'
+export type Area = 'configuration' | 'users file' | 'directory' | 'storage' | 'Redis' | 'proxies' | 'Duo' | 'people'
 
 /** One thing that doctor looked at. */
 export interface Finding {

@@ -9,7 +9,7 @@ import { StorageProblem } from '../storage-problem.ts'
 import { openCluster } from './cluster.ts'
 import { replyCode } from './faults.ts'
 import { type Access, type Address, WrongServer } from './link.ts'
-import { lookAt, tryOut, warnOfEviction } from './look.ts'
+import { type Finding, lookAt, tryOut, warnOfEviction } from './look.ts'
 import { openPrimary } from './primary.ts'
 import { type Argument, type Redis, RedisDown, type Reply } from './redis.ts'
 import { askSentinels } from './sentinel.ts'
@@ -102,6 +102,25 @@ export async function openRedis(
       return trouble.now
     },
     close,
+  }
+}
+
+/** What is there, for `doctor`: what it says of itself (null: it may not), or why it cannot be used. Connects, writes a key that is gone after a second, and leaves. */
+export async function lookAtRedis(config: RedisConfig): Promise<Finding | null | StorageProblem | RedisDown> {
+  const first = Promise.withResolvers<RedisDown | null>()
+  let servers: Servers | undefined
+  try {
+    servers = openServers(config, first.resolve)
+    const fault = await first.promise
+    if (fault !== null) return asProblem(fault) ?? fault
+    await tryOut(servers, `${PREFIX}probe`)
+    return await lookAt(servers)
+  } catch (error) {
+    if (error instanceof RedisDown) return asProblem(error) ?? error
+    if (error instanceof StorageProblem) return error
+    throw error
+  } finally {
+    servers?.close()
   }
 }
 
