@@ -14,6 +14,8 @@ interface Ports {
   /** An address of loopback, so that several proxies can have one port. Default: 127.0.0.1. */
   readonly address?: string
   readonly posternPort: number
+  /** Further Posterns, for nginx alone: one request here, the next one there. */
+  readonly morePosternPorts?: readonly number[]
   readonly appPort: number
   /** PEM. Without one the proxy listens without TLS: browsers take http on *.localhost as secure. */
   readonly certificate?: Certificate
@@ -84,7 +86,8 @@ async function startNginx(place: Place, cleanup: Cleanup): Promise<Running> {
   const edit = (name: string, changes: Parameters<typeof changed>[1]) =>
     writeFileSync(join(conf, name), changed(readFileSync(join(conf, name), 'utf8'), changes))
   const ssl = certificate === undefined ? '' : ' ssl'
-  edit('postern.conf', [['postern:9091', `127.0.0.1:${posternPort}`]])
+  const posterns = [posternPort, ...(place.morePosternPorts ?? [])].map(port => `server 127.0.0.1:${port};`)
+  edit('postern.conf', [['server postern:9091;', posterns.join(' ')]])
   edit('site.conf', [
     ['listen 443 ssl default_server;', `listen ${address}:${publicPort}${ssl} default_server;`],
     ['listen 443 ssl;', `listen ${address}:${publicPort}${ssl};`],
