@@ -2,6 +2,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
+import { occasional } from '../telemetry/occasional.ts'
+import { newReference } from '../telemetry/reference.ts'
 import type { Backend } from './backend.ts'
 import { createEvenTime, type Timer } from './even-time.ts'
 import { fileBackend } from './file-backend.ts'
@@ -42,6 +44,7 @@ export async function openUsers(parts: Parts): Promise<Users> {
   const usual = config.ldap === undefined ? hashesAtOnce() : BINDS_AT_ONCE
   const pool = createPool({ concurrency: parts.concurrency ?? usual, queue: QUEUE_LENGTH }, timer.now)
   const evenTime = createEvenTime(timer)
+  const occasionally = occasional(parts.clock, newReference)
   const backend = await openBackend()
 
   async function openBackend(): Promise<Backend> {
@@ -106,7 +109,7 @@ export async function openUsers(parts: Parts): Promise<Users> {
         place.leave()
         // A directory that does not answer is told once, by what asks it.
         if (!(error instanceof PoolClosed || error instanceof DirectoryDown))
-          log.error({ err: error }, 'a password could not be checked')
+          tell('a password could not be checked', error)
         await giveBack(counted)
         return { outcome: 'unavailable' }
       }
@@ -118,11 +121,16 @@ export async function openUsers(parts: Parts): Promise<Users> {
     },
   }
 
+  /** Everybody who tries meets it while the counters do not answer: once a minute, with how often. */
+  function tell(what: string, err: unknown): void {
+    occasionally(what, (_, unwritten) => log.error({ err, ...(unwritten > 0 ? { unwritten } : {}) }, what))
+  }
+
   async function giveBack(counted: CountedTry | undefined): Promise<void> {
     try {
       await counted?.givenBack()
     } catch (error) {
-      log.error({ err: error }, 'a try that was not evaluated stays counted')
+      tell('a try that was not evaluated stays counted', error)
     }
   }
 }
