@@ -83,6 +83,26 @@ program
   .action(async options => end(await (await import('./commands/hash.ts')).hash(options)))
 
 program
+  .command('migrate')
+  .description('bring the tables of the storage up to date, as serve does at its start; or take changes back')
+  .addOption(configOption())
+  .option('--to <migration>', 'up or back to this one, given by its name or number; latest, or none')
+  .option('--down', 'take the newest back')
+  .option('--dry-run', 'tell what would be done, and change nothing')
+  .action(async options => end(await (await import('./commands/migrate.ts')).migrate(options)))
+
+program
+  .command('change-encryption-key')
+  .description(
+    'encrypt what is secret in the records with another storage.encryption_key; asks for it, or reads it from standard input',
+  )
+  .addOption(configOption())
+  .option('--new-key-file <file>', 'the file that holds the new key')
+  .action(async options =>
+    end(await (await import('./commands/change-encryption-key.ts')).changeEncryptionKey(options)),
+  )
+
+program
   .command('simulator')
   .description('run a Duo Auth API on this machine, for tests of any Duo client')
   .requiredOption('--port <port>', 'where its API listens (HTTPS)', port)

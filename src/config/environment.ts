@@ -129,7 +129,7 @@ function coerced(text: string, expected: string): unknown {
 }
 
 /** The one line of a secret's file. One final newline is cut, since editors and `echo` write it. */
-async function secretFromFile(path: string): Promise<{ text: string; fault?: undefined } | { fault: string }> {
+export async function secretFromFile(path: string): Promise<{ text: string; fault?: undefined } | { fault: string }> {
   let bytes: Buffer
   try {
     bytes = await readBounded(path, SECRET_FILE_LIMIT)

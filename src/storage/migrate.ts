@@ -21,7 +21,7 @@ export interface Step {
   readonly direction: 'up' | 'down'
 }
 
-/** Where to: a migration's name, the newest, or back to before the first. */
+/** Where to: up to a migration and no further, up to the newest, or back to before the first. */
 export type Target = { readonly to: string } | 'latest' | 'none'
 
 /** What has run, by what is known: `newer` has what this program lacks, `beside` too, but it may work with it. */
@@ -85,22 +85,29 @@ export async function executedIn({
   return rows.map(({ name }) => name)
 }
 
-/** What `migrateTo` would do. @throws {StorageProblem} as it does */
+/** What `migrateTo` would do. @throws {StorageProblem} where a newer Postern was here: only that one can take its changes back */
 export async function planned(place: Migrated, target: Target): Promise<Step[]> {
-  await newerIn(place)
-  const known = Object.keys(place.migrations)
-  const executed = await executedIn(place)
-  const end = target === 'latest' ? known.length : target === 'none' ? 0 : known.indexOf(target.to) + 1
-  const back = executed.toReversed().filter(name => known.indexOf(name) >= end)
-  const ahead = known.slice(0, end).filter(name => !executed.includes(name))
+  const newer = await newerIn(place)
+  if (newer !== undefined && target === 'latest') return []
+  if (newer !== undefined) throw new StorageProblem('storage-newer', `${place.name} has been through ${newer}`)
+  return stepsTo(target, await executedIn(place), Object.keys(place.migrations))
+}
+
+/** From what has run to where it should be: back first, then ahead. */
+export function stepsTo(target: Target, executed: readonly string[], known: readonly string[]): Step[] {
+  const wanted = known.filter(name => target === 'latest' || (target !== 'none' && name <= target.to))
   return [
-    ...back.map(name => ({ name, direction: 'down' as const })),
-    ...ahead.map(name => ({ name, direction: 'up' as const })),
+    ...executed
+      .filter(name => !wanted.includes(name))
+      .toReversed()
+      .map(name => ({ name, direction: 'down' as const })),
+    ...wanted.filter(name => !executed.includes(name)).map(name => ({ name, direction: 'up' as const })),
   ]
 }
 
-/** All of it in one transaction. Resolves with what was done. @throws what the database said */
-export async function migrateTo({ db, migrations, schema }: Migrated, target: Target): Promise<Step[]> {
+/** All of it in one transaction. Resolves with what was done. @throws what the database said, or that a newer Postern was here */
+export async function migrateTo(place: Migrated, target: Target): Promise<Step[]> {
+  const { db, migrations, schema } = place
   const migrator = new Migrator({
     db,
     provider: { getMigrations: async () => ({ ...migrations }) },
@@ -108,10 +115,11 @@ export async function migrateTo({ db, migrations, schema }: Migrated, target: Ta
     migrationLockTableName: 'postern_migration_lock',
     ...(schema === undefined ? {} : { migrationTableSchema: schema }),
   })
+  // A database that lacks some of the migrations (PostgreSQL has those of records alone) goes to the last before that name.
+  const last =
+    target === 'latest' ? target : Object.keys(migrations).findLast(name => target !== 'none' && name <= target.to)
   const { error, results = [] } =
-    target === 'latest'
-      ? await migrator.migrateToLatest()
-      : await migrator.migrateTo(target === 'none' ? NO_MIGRATIONS : target.to)
+    last === 'latest' ? await migrator.migrateToLatest() : await migrator.migrateTo(last ?? NO_MIGRATIONS)
   if (error !== undefined) throw error
   return results.map(({ migrationName, direction }) => ({
     name: migrationName,

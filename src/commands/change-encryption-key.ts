@@ -1,0 +1,76 @@
+import { pino } from 'pino'
+import { isPlaceholder } from '../config/checks/secrets.ts'
+import { secretFromFile } from '../config/environment.ts'
+import { loadConfig } from '../config/load.ts'
+import { formatProblem } from '../config/problem.ts'
+import type { Config } from '../config/schema.ts'
+import { changeKey } from '../storage/encryption-key.ts'
+import { openRecords } from '../storage/open-storage.ts'
+import { StorageProblem } from '../storage/storage-problem.ts'
+import { askSecret, Refused } from './ask.ts'
+
+const BYTES_AT_MOST = 1024
+
+/**
+ * Encrypts what is secret in the records with another key: all of it or, when anything fails, nothing. The configuration still has the former
+ * one. Resolves with the exit code: 1 when nothing was changed, 130 after Ctrl-C.
+ */
+export async function changeEncryptionKey(options: {
+  config: string
+  newKeyFile?: string | undefined
+}): Promise<number> {
+  const loaded = await loadConfig(options.config, process.env)
+  if (!loaded.ok) {
+    for (const problem of loaded.problems) console.error(formatProblem(problem))
+    return 1
+  }
+  const { config } = loaded
+  try {
+    const next = requireStrong(await newKey(options.newKeyFile), config)
+    const { encrypted, deleted } = await changeIn(config.storage, next)
+    console.log(
+      `Encrypted anew: ${encrypted}.${deleted === 0 ? '' : ` Of a key before that one, so of no use, and deleted: ${deleted}.`}`,
+    )
+    console.log(
+      'Now put the new key in the place of storage.encryption_key, and restart every Postern: with the former key none starts.',
+    )
+    return 0
+  } catch (error) {
+    if (error instanceof Refused) {
+      console.error(error.message)
+      return error.code
+    }
+    if (!(error instanceof StorageProblem)) throw error
+    console.error(`${error.message}. ${error.mend}`)
+    return 1
+  }
+}
+
+async function newKey(file: string | undefined): Promise<string> {
+  if (file === undefined) return askSecret({ noun: 'new key', bytesAtMost: BYTES_AT_MOST })
+  const read = await secretFromFile(file)
+  if (typeof read.fault === 'string') throw new Refused(`The file ${file} ${read.fault}.`)
+  return read.text
+}
+
+/** As the configuration will want it. @throws {Refused} */
+function requireStrong(key: string, { storage, session }: Config): string {
+  const make = 'Make a random one: openssl rand -hex 32.'
+  if (key.length < 20) throw new Refused(`The new key has fewer than 20 characters. ${make}`)
+  if (key !== key.trim() || /\p{Cc}/u.test(key))
+    throw new Refused(`The new key has spaces around it, or control characters. ${make}`)
+  if (new Set(key).size < 6 || isPlaceholder(key)) throw new Refused(`The new key can be guessed. ${make}`)
+  if (key === storage.encryption_key) throw new Refused(`The new key is the one that is configured. ${make}`)
+  if (key === session.secret)
+    throw new Refused(`The new key is the session.secret. Each needs a value of its own. ${make}`)
+  return key
+}
+
+async function changeIn(storage: Config['storage'], next: string) {
+  const { records, close } = await openRecords(storage, { log: pino({ level: 'silent' }) })
+  try {
+    return await changeKey(records, { former: storage.encryption_key, next }, 'the records')
+  } finally {
+    await close()
+  }
+}
