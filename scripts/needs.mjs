@@ -109,6 +109,7 @@ export const testNeeds = [
     tests: [
       'test/storage/postgres*',
       'test/storage/migrate*',
+      'test/storage/encryption-key*',
       'test/commands/migrate*',
       'test/duo/records*',
       'test/cluster/**',

@@ -76,7 +76,12 @@ export async function startPostgres(
     const main = running?.child.pid
     if (main === undefined) return
     const children = spawnSync('ps', ['-o', 'pid=', '--ppid', String(main)], { encoding: 'utf8' }).stdout
-    for (const pid of [main, ...children.split(/\s+/).filter(Boolean).map(Number)]) process.kill(pid, signal)
+    for (const pid of [main, ...children.split(/\s+/).filter(Boolean).map(Number)]) sent(pid, signal)
+  }
+  function sent(pid: number, signal: NodeJS.Signals): void {
+    try {
+      process.kill(pid, signal)
+    } catch {} // it ended meanwhile
   }
   const server: PostgresServer = {
     port,
