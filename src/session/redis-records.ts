@@ -82,8 +82,8 @@ const secretsShape = z.record(z.string(), stampShape)
 export function redisRecords(redis: Redis, records: Records): RedisRecords {
   const read = redis.script(READ)
   const insert = redis.script(INSERT)
-  const claim = redis.script(CLAIM)
-  const revoke = redis.script(REVOKE)
+  const claim = redis.script(CLAIM, 'again')
+  const revoke = redis.script(REVOKE, 'again')
   const stamp = redis.script(STAMP)
   const enter = redis.script(ENTER)
   const keysFor = (key: string) => [recordOf(key), seenOf(key), endedOf(key)] as const

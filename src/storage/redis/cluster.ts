@@ -26,13 +26,15 @@ interface Cluster {
   /** Some of its servers, which name the others. */
   readonly seeds: readonly Address[]
   readonly changed: (fault: RedisDown | null) => void
+  /** There is a new connection to one of them, over which nothing has been sent yet. */
+  readonly renewed: () => void
 }
 
 /**
  * The primaries of a Redis Cluster, one connection each. Which of them has a key is learned from whoever answers, again when one of them says that
  * a key has moved, when one is lost, and now and then.
  */
-export function openCluster({ access, seeds, changed }: Cluster): Servers {
+export function openCluster({ access, seeds, changed, renewed }: Cluster): Servers {
   const nodes = new Map<string, Node>()
   const watches = new Set<ReturnType<typeof watchAll>>()
   let owners: readonly (string | undefined)[] = []
@@ -96,7 +98,8 @@ export function openCluster({ access, seeds, changed }: Cluster): Servers {
       changed(lost) {
         node.tried = true
         for (const watch of watches) watch.leave(name)
-        if (lost !== null) void learn()
+        if (lost === null) renewed()
+        else void learn()
         if ([...nodes.values()].every(({ tried }) => tried)) changed(fault())
       },
     })

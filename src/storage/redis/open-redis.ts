@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
 import type { FastifyBaseLogger } from 'fastify'
 import { z } from 'zod'
-import type { Clock } from '../../clock.ts'
+import { type Clock, MINUTE, type Milliseconds } from '../../clock.ts'
 import type { Config } from '../../config/schema.ts'
 import { StorageProblem } from '../storage-problem.ts'
 import { openCluster } from './cluster.ts'
@@ -32,9 +32,16 @@ export async function openRedis(
 ): Promise<Redis> {
   const trouble = openTrouble(clock, log)
   const first = Promise.withResolvers<RedisDown | null>()
-  const servers = openServers(config, fault => {
-    trouble.connection(fault)
-    first.resolve(fault)
+  const doneLately = recentCalls(clock)
+  const servers = openServers(config, {
+    changed(fault) {
+      trouble.connection(fault)
+      first.resolve(fault)
+    },
+    renewed() {
+      // Commands of one connection are carried out in order: whatever is asked from now on comes after these.
+      for (const { key, args } of doneLately.all()) servers.send(key, args).catch(() => {})
+    },
   })
   const close = async () => {
     trouble.close()
@@ -71,17 +78,19 @@ export async function openRedis(
 
   return {
     command: (name, key, ...args) => send(PREFIX + key, [name, PREFIX + key, ...args]),
-    script(source) {
+    script(source, mode) {
       const sha = createHash('sha1').update(source).digest('hex')
       return async ([first, ...more], args = []) => {
-        const keys = [first, ...more].map(key => PREFIX + key)
+        const key = PREFIX + first
+        const keys = [key, ...more.map(other => PREFIX + other)]
         const rest = [keys.length, ...keys, ...args]
-        try {
-          return await send(PREFIX + first, ['EVALSHA', sha, ...rest])
-        } catch (error) {
+        const whole = ['EVAL', source, ...rest]
+        const reply = await send(key, ['EVALSHA', sha, ...rest]).catch(error => {
           if (replyCode(error) !== 'NOSCRIPT') throw error
-          return await send(PREFIX + first, ['EVAL', source, ...rest])
-        }
+          return send(key, whole)
+        })
+        if (mode === 'again') doneLately.note({ key, args: whole })
+        return reply
       }
     },
     async *scan(beginning) {
@@ -110,7 +119,7 @@ export async function lookAtRedis(config: RedisConfig): Promise<Finding | null |
   const first = Promise.withResolvers<RedisDown | null>()
   let servers: Servers | undefined
   try {
-    servers = openServers(config, first.resolve)
+    servers = openServers(config, { changed: first.resolve, renewed: () => {} })
     const fault = await first.promise
     if (fault !== null) return asProblem(fault) ?? fault
     await tryOut(servers, `${PREFIX}probe`)
@@ -155,20 +164,45 @@ function certificateOf(path: string): string {
   return text
 }
 
-function openServers(config: RedisConfig, changed: (fault: RedisDown | null) => void): Servers {
+interface Call {
+  readonly key: string
+  readonly args: readonly Argument[]
+}
+
+const CALLS_AT_MOST = 2_000
+const REPEATED_FOR: Milliseconds = 10 * MINUTE
+
+/** The newest calls that a new primary must hear of, oldest first. */
+function recentCalls(clock: Clock): { note(call: Call): void; all(): readonly Call[] } {
+  let calls: (Call & { at: Milliseconds })[] = []
+  return {
+    note(call) {
+      calls.push({ ...call, at: clock() })
+      if (calls.length >= 2 * CALLS_AT_MOST) calls = calls.slice(-CALLS_AT_MOST)
+    },
+    all: () => calls.slice(-CALLS_AT_MOST).filter(({ at }) => at > clock() - REPEATED_FOR),
+  }
+}
+
+interface Told {
+  readonly changed: (fault: RedisDown | null) => void
+  readonly renewed: () => void
+}
+
+function openServers(config: RedisConfig, told: Told): Servers {
   const access = accessOf(config)
   const { high_availability: sentinels, cluster, host, port } = config
   const first = host === undefined ? [] : [{ host, port }]
-  if (cluster !== undefined) return openCluster({ access, seeds: [...first, ...cluster.nodes], changed })
+  if (cluster !== undefined) return openCluster({ access, seeds: [...first, ...cluster.nodes], ...told })
   if (sentinels === undefined) {
     const address = addressOf(host, port)
-    return openPrimary({ access, where: () => address, moves: false, changed })
+    return openPrimary({ access, where: () => address, moves: false, ...told })
   }
   const { sentinel_name: name, sentinel_username: username, sentinel_password: password } = sentinels
   // As Authelia has it: host is one of them.
   const nodes = [...first, ...sentinels.nodes]
   const asked = { name, nodes, access: { ...access, username, password, database: 0 } }
-  return openPrimary({ access, where: () => askSentinels(asked), moves: true, changed })
+  return openPrimary({ access, where: () => askSentinels(asked), moves: true, ...told })
 }
 
 const addressOf = (host = 'localhost', port: number): Address =>

@@ -15,10 +15,12 @@ interface Primary {
   /** Whether the answer may change while the connection stands: Sentinels. */
   readonly moves: boolean
   readonly changed: (fault: RedisDown | null) => void
+  /** There is a new connection, over which nothing has been sent yet. */
+  readonly renewed: () => void
 }
 
 /** One server, or whichever of several is the primary at the moment. */
-export function openPrimary({ access, where, moves, changed }: Primary): Servers {
+export function openPrimary({ access, where, moves, changed, renewed }: Primary): Servers {
   const watches = new Set<LiveWatch>()
   const link = openLink({
     access,
@@ -28,6 +30,7 @@ export function openPrimary({ access, where, moves, changed }: Primary): Servers
     changed(fault) {
       // A watch belongs to the server that the commands go to.
       for (const watch of watches) watch.leave('the primary is looked for')
+      if (fault === null) renewed()
       changed(fault)
     },
   })

@@ -19,8 +19,12 @@ export interface Redis {
    * @throws {RedisDown} whenever it is not known to be done: a write may still have been, or be done later
    */
   command(name: string, key: string, ...args: readonly Argument[]): Promise<Reply>
-  /** Lua that is sent once and called by its hash afterwards. Make it when the room is opened, not for each call. */
-  script(source: string): Script
+  /**
+   * Lua that is sent once and called by its hash afterwards. Make it when the room is opened, not for each call.
+   * `again`: what was done in the last ten minutes is done again before anything else on each new connection, since a new primary may not have heard
+   * of it. For what takes something away, and may be done twice.
+   */
+  script(source: string, mode?: 'again'): Script
   /** Keys that begin so, without the prefix `postern:`, in pieces, from every node. Some may come twice, and what changes meanwhile may be missing. */
   scan(beginning: string): AsyncIterable<readonly string[]>
   /**

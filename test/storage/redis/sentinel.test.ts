@@ -58,31 +58,6 @@ describe('Redis behind Sentinels', () => {
     expect(redis.lines.filter(({ level }) => level === 50)).toHaveLength(1)
   }, 30_000)
 
-  it('row 154: a primary that was replaced while it was frozen is left, though it takes writes when it thaws', async () => {
-    const sentinels = await startSentinels({ cleanup: onTestFinished })
-    const redis = await open({
-      high_availability: {
-        sentinel_name: sentinels.name,
-        nodes: sentinels.ports.map(port => ({ host: '127.0.0.1', port })),
-      },
-    })
-    const [first, second] = sentinels.servers
-    first?.freeze()
-    expect((await failure(redis.command('SET', 'a', 1))).reason).toBe('redis-down')
-    await until(async () => (await sentinels.primary()) === second, 'another is chosen')
-    await until(
-      () =>
-        redis.command('SET', 'b', 1).then(
-          () => true,
-          () => false,
-        ),
-      'it writes to the new one',
-      20_000,
-    )
-    first?.thaw()
-    expect(await second?.ask('GET', 'postern:b')).toBe('1')
-  }, 30_000)
-
   it('says when they know no such name, when they refuse, and when it is a Sentinel that was given as the server', async () => {
     const sentinels = await startSentinels({ cleanup: onTestFinished })
     const nodes = sentinels.ports.map(port => ({ host: '127.0.0.1', port }))
