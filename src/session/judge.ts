@@ -66,6 +66,18 @@ function outranks(a: Session, b: Session): boolean {
   return a.key > b.key
 }
 
+/**
+ * Which live sessions of one person are too many once `newest` has begun: the ones with the oldest passwords. In one order for all who ask at once,
+ * so that two that begin together do not both end the other.
+ */
+export function beyondLimit(all: readonly SeenSession[], atMost: number, newest: string): readonly Session[] {
+  return all
+    .map(({ session }) => session)
+    .sort((a, b) => b.passwordAt - a.passwordAt || (a.key > b.key ? -1 : 1))
+    .slice(atMost)
+    .filter(({ key }) => key !== newest)
+}
+
 /** Which of two reasons is told where a browser sent several cookies; a fixed order, so that theirs does not matter. */
 function worse(a: Ended, b: NonNullable<Ended>): NonNullable<Ended> {
   return a !== null && reasons.indexOf(a) > reasons.indexOf(b) ? a : b

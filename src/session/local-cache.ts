@@ -5,7 +5,7 @@ import { type Answer, keyIn } from './redis-records.ts'
 import type { Known } from './store.ts'
 
 /** Why a session that is over is over. */
-export type Over = 'gone' | 'inactive' | 'revoked'
+export type Over = 'gone' | 'revoked'
 
 interface Parts {
   readonly read: (key: string) => Promise<Answer>

@@ -1,10 +1,12 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { type Clock, MINUTE, type Milliseconds, SECOND } from '../clock.ts'
+import { type Clock, MINUTE, type Milliseconds } from '../clock.ts'
 import type { Config, CookieDomain } from '../config/schema.ts'
 import { cookieValues } from '../http/cookies.ts'
 import { type Redis, RedisDown } from '../storage/redis/redis.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Audit } from '../telemetry/audit.ts'
+import { occasional } from '../telemetry/occasional.ts'
+import { newReference } from '../telemetry/reference.ts'
 import { cookieOptions, cookieValuesSignedWith } from './cookie.ts'
 import { judge, NOBODY, whyOver } from './judge.ts'
 import { recordsTaggedWith } from './record.ts'
@@ -44,16 +46,14 @@ export async function openSessions({ config, storage, redis, clock, log, audit }
       : redisStore({ redis, values, records, clock, now, log, audit, isInactive })
   const secrets = await watchSecrets({ store, fingerprint: records.secretFingerprint, now, log })
 
-  let loggedAt: Milliseconds = 0
-  /** Whatever the store's trouble is, callers learn that it is down; the log learns the cause, once a second. */
+  const occasionally = occasional(clock, newReference)
+  /** Whatever the store's trouble is, callers learn that it is down; the log learns the cause, once a minute. */
   function storeDown(error: unknown): StoreDown {
     if (error instanceof StoreDown) return error
     if (error instanceof RedisDown) return new StoreDown('Redis does not answer', { cause: error }) // told where its state changes
-    const at = clock()
-    if (Math.abs(at - loggedAt) >= SECOND) {
-      loggedAt = at
-      log.error({ err: error }, 'the session store does not answer')
-    }
+    occasionally('down', (_, unwritten) =>
+      log.error({ err: error, ...(unwritten > 0 ? { unwritten } : {}) }, 'the session store does not answer'),
+    )
     return new StoreDown('The session store does not answer', { cause: error })
   }
   async function asked<T>(answer: Promise<T>): Promise<T> {
@@ -124,11 +124,14 @@ export async function openSessions({ config, storage, redis, clock, log, audit }
         browser,
         ip,
       }
-      const { value, key } = values.mint()
       const wishes = { replaces: replaces?.key ?? null, atMost: config.max_sessions_per_user, lives }
-      const count = await asked(store.start(key, record, at, wishes))
-      if (count > 0) audit('session.ended-by-limit', { username, count })
-      return started(domain, at, value, key, record)
+      for (;;) {
+        const { value, key } = values.mint()
+        const count = await asked(store.start(key, record, at, wishes))
+        if (count === 'ended') continue // at the same time as this sign-in, which counts as the later
+        if (count > 0) audit('session.ended-by-limit', { username, count })
+        return started(domain, at, value, key, record)
+      }
     },
 
     async raise({ key: old }, secondFactor) {

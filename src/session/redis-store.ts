@@ -3,6 +3,7 @@ import { type Clock, SECOND } from '../clock.ts'
 import { type Redis, RedisDown } from '../storage/redis/redis.ts'
 import type { Audit } from '../telemetry/audit.ts'
 import type { CookieValues } from './cookie.ts'
+import { beyondLimit } from './judge.ts'
 import { localCache } from './local-cache.ts'
 import { recent } from './recent.ts'
 import type { Records } from './record.ts'
@@ -54,8 +55,6 @@ export function redisStore({ redis, values, records, clock, now, log, audit, isI
       tellInvalid()
       return 'revoked'
     }
-    // Asked a moment ago, so this stamp is the newest: nothing moves it any more.
-    if (typeof answer !== 'string' && isInactive(answer)) cache.bury(key, 'inactive')
     return answer
   }
 
@@ -132,12 +131,10 @@ export function redisStore({ redis, values, records, clock, now, log, audit, isI
         await ending(replaces, () => stored.claim(replaces))
         cache.bury(replaces, 'gone')
       }
-      if (!(await stored.insert(key, record, at))) throw new Error('all sessions of this person were ended meanwhile')
+      if (!(await stored.insert(key, record, at))) return 'ended'
       if (atMost === undefined) return 0
-      const others = (await allOf(username))
-        .filter(seen => seen.session.key !== key && lives(seen))
-        .sort((a, b) => b.session.passwordAt - a.session.passwordAt)
-      const ended = await inPieces(others.slice(atMost - 1), ({ session }) => end(session.key))
+      const beyond = beyondLimit((await allOf(username)).filter(lives), atMost, key)
+      const ended = await inPieces(beyond, session => end(session.key))
       return ended.filter(Boolean).length
     },
 

@@ -3,7 +3,10 @@ import type { FastifyBaseLogger } from 'fastify'
 import { type Clock, DAY, type Milliseconds, SECOND } from '../clock.ts'
 import { isBusy, whenFree } from '../storage/busy.ts'
 import type { Audit } from '../telemetry/audit.ts'
+import { occasional } from '../telemetry/occasional.ts'
+import { newReference } from '../telemetry/reference.ts'
 import type { CookieValues } from './cookie.ts'
+import { beyondLimit } from './judge.ts'
 import { recent } from './recent.ts'
 import type { Records } from './record.ts'
 import type { SeenSession, Session } from './session.ts'
@@ -112,13 +115,18 @@ export function sqliteStore({ database, values, records, now, log, audit }: Part
     return seen === null ? [] : [seen]
   }
 
+  const occasionally = occasional(now, newReference)
+  function tell(what: string, err: unknown): void {
+    occasionally(what, (_, unwritten) => log.warn({ err, ...(unwritten > 0 ? { unwritten } : {}) }, what))
+  }
+
   let clearing = setTimeout(clear, CLEAR_EVERY).unref()
   function clear(): void {
     let cleared = 0
     try {
       cleared = rows.clear(now() - FORGOTTEN_AFTER, CLEAR_AT_ONCE)
     } catch (error) {
-      if (!isBusy(error)) log.error({ err: error }, 'sessions that ended could not be cleared away')
+      if (!isBusy(error)) tell('sessions that ended could not be cleared away', error)
     }
     clearing = setTimeout(clear, cleared < CLEAR_AT_ONCE ? CLEAR_EVERY : SECOND / 10).unref()
   }
@@ -140,13 +148,8 @@ export function sqliteStore({ database, values, records, now, log, audit }: Part
         if (replaces !== null) rows.remove(replaces)
         rows.insert(records.toRow(key, record), at)
         if (atMost === undefined) return 0
-        const others = rows
-          .allOf(record.username)
-          .flatMap(believed)
-          .filter(seen => seen.session.key !== key && lives(seen))
-          .sort((a, b) => b.session.passwordAt - a.session.passwordAt)
-        const beyond = others.slice(atMost - 1)
-        for (const { session } of beyond) rows.revoke(session.key)
+        const beyond = beyondLimit(rows.allOf(record.username).flatMap(believed).filter(lives), atMost, key)
+        for (const session of beyond) rows.revoke(session.key)
         return beyond.length
       }),
 
@@ -184,7 +187,7 @@ export function sqliteStore({ database, values, records, now, log, audit }: Part
         if (moved && known !== undefined) known.seenAt = at
         else generation++
       } catch (error) {
-        if (!isBusy(error)) log.warn({ err: error }, 'the activity of a session could not be written')
+        if (!isBusy(error)) tell('the activity of a session could not be written', error)
       }
       if (known !== undefined) known.nextStamp = at + STAMP_AGAIN_AFTER
     },

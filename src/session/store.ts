@@ -11,7 +11,7 @@ export interface Known extends SeenSession {
 }
 
 /** Null: the value is not ours, and no store was asked. */
-export type LookedUp = Known | 'gone' | 'inactive' | 'revoked' | null
+export type LookedUp = Known | 'gone' | 'revoked' | null
 
 /** Where records are kept. What lives is judged outside of it, and a failure of it is told as it is. */
 export interface SessionStore {
@@ -19,8 +19,11 @@ export interface SessionStore {
   lookUp(value: string): LookedUp | Promise<LookedUp>
   /** Past any cache. Null: there is none, or it is not as we wrote it. */
   read(key: string): Promise<SeenSession | null>
-  /** A new record. `replaces` is gone before it can be found. Beyond `atMost` live ones of the person the oldest end; returns how many did. */
-  start(key: string, record: SessionRecord, now: Milliseconds, wishes: StartWishes): Promise<number>
+  /**
+   * A new record. `replaces` is gone before it can be found. Beyond `atMost` live ones of the person the oldest end;
+   * returns how many did. `'ended'`: all that the person has were ended in the same moment, this one with them.
+   */
+  start(key: string, record: SessionRecord, now: Milliseconds, wishes: StartWishes): Promise<number | 'ended'>
   /** The record that `next` makes in place of the old one: once, whoever tries at the same time. Null: there was none, or `next` gave null for it. */
   replace(old: string, key: string, next: (old: SeenSession) => SessionRecord | null): Promise<SessionRecord | null>
   end(key: string): Promise<void>

@@ -78,7 +78,10 @@ export async function openHouse({
   const redis =
     server === undefined
       ? null
-      : await openRedis(redisSchema.parse({ host: '127.0.0.1', timeout: '1s', ...server }), { clock, log })
+      : await openRedis(redisSchema.parse({ host: '127.0.0.1', port: server.port, timeout: server.timeout ?? '1s' }), {
+          clock,
+          log,
+        })
   const sessions = await openSessions({ config, storage, redis, clock, log, audit: createAudit(log) })
   const intruder = new DatabaseSync(file, { timeout: 2000 })
   onTestFinished(async () => {

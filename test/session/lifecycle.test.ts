@@ -1,7 +1,9 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { DAY, HOUR, MINUTE, SECOND } from '../../src/clock.ts'
-import { StoreDown } from '../../src/session/session.ts'
+import { type SeenSession, type Started, StoreDown } from '../../src/session/session.ts'
+import { until } from '../support/process.ts'
 import {
   bearing,
   cookieOf,
@@ -248,6 +250,141 @@ describe.each(stores())('in %s', (_store, openHouse) => {
       house.now += 1
       house.sessions.touch(session)
       expect(await house.stamp(session)).toBe(begun + 10 * MINUTE)
+    })
+  })
+
+  describe('the sessions of a person', () => {
+    it('are listed with where they began and when they were active, the last one first, and no other’s', async () => {
+      const house = await openHouse()
+      const first = await signIn(house, 'alice', { browser: 'Safari on iPhone' })
+      house.now += MINUTE
+      const second = await signIn(house, 'alice', { domain: house.org })
+      await signIn(house, 'bob')
+      await house.sessions.end((await signIn(house)).session)
+      house.now += MINUTE
+      house.sessions.touch(first.session)
+      await until(async () => (await house.stamp(first.session)) === house.now, 'it is stamped')
+      expect(await house.sessions.list('alice')).toEqual([
+        { session: first.session, seenAt: house.now },
+        { session: second.session, seenAt: house.now - MINUTE },
+      ])
+      expect(first.session).toMatchObject({ browser: 'Safari on iPhone', ip: '192.0.2.7' })
+      expect(await house.sessions.list('nobody')).toEqual([])
+      house.now += 5 * MINUTE
+      expect(await house.sessions.list('alice')).toEqual([])
+    })
+
+    it('keep where they began through a rise, and where it is not known', async () => {
+      const house = await openHouse()
+      const login = { username: 'alice', credential: 'c', remember: false, browser: 'curl', ip: undefined }
+      const started = await house.sessions.start(house.com, login, null)
+      const proved = await raised(house.sessions, started, house.now)
+      const [seen] = await house.sessions.list('alice')
+      expect(seen?.session).toEqual(proved.session)
+      expect(seen?.session).toMatchObject({ browser: 'curl', ip: undefined })
+    })
+
+    it('end all but one', async () => {
+      const house = await openHouse()
+      const [own, other, third] = [await signIn(house), await signIn(house), await signIn(house)]
+      const bob = await signIn(house, 'bob')
+      expect(await house.sessions.endAllOf('alice', { except: own.session.key })).toBe(2)
+      expect(await house.sessions.find(bearing(own), house.com)).toEqual(live(own.session))
+      expect(await house.sessions.find(bearing(bob), house.com)).toEqual(live(bob.session))
+      for (const ended of [other, third])
+        expect(await house.sessions.find(bearing(ended), house.com)).toEqual(over('revoked'))
+    })
+
+    it('are listed for an administrator, and found by the beginning of a key', async () => {
+      const house = await openHouse()
+      const begun: Started[] = []
+      for (const name of ['alice', 'bob', 'carol']) {
+        begun.push(await signIn(house, name))
+        house.now += 1
+      }
+      const keys = (seen: readonly SeenSession[]) => seen.map(({ session }) => session.key)
+      expect(keys(await house.sessions.listAll(10))).toEqual(begun.map(({ session }) => session.key).reverse())
+      expect(await house.sessions.listAll(2)).toHaveLength(2)
+      expect(await house.sessions.listAll(0)).toEqual([])
+      const { key } = (begun[1] ?? (await signIn(house))).session
+      expect(keys(await house.sessions.withKeyPrefix(key.slice(0, 12)))).toEqual([key])
+      expect(keys(await house.sessions.withKeyPrefix(key))).toEqual([key])
+      for (const none of ['', '*', '%', key.toLowerCase() === key ? 'x' : key.toLowerCase(), `${key}x`, `${key}}`, '{'])
+        expect(await house.sessions.withKeyPrefix(none), none).toEqual([])
+    })
+
+    it('are no more than max_sessions_per_user: the one with the oldest password ends, and says so', async () => {
+      const house = await openHouse({ wishes: { max_sessions_per_user: 2 } })
+      const first = await signIn(house)
+      house.now += SECOND
+      const second = await signIn(house, 'alice', { domain: house.org })
+      house.now += SECOND
+      const proved = await raised(house.sessions, first, house.now) // no new sign-in, and the oldest password still
+      const bob = await signIn(house, 'bob')
+      expect(house.events('session.ended-by-limit')).toEqual([])
+      const third = await signIn(house)
+      expect(await house.sessions.find(bearing(proved), house.com)).toEqual(over('revoked'))
+      expect(await house.sessions.find(bearing(second), house.org)).toEqual(live(second.session))
+      expect(await house.sessions.find(bearing(third), house.com)).toEqual(live(third.session))
+      expect(await house.sessions.find(bearing(bob), house.com)).toEqual(live(bob.session))
+      expect(house.events('session.ended-by-limit')).toMatchObject([{ username: 'alice', count: 1 }])
+      // One that takes the place of another is no further one; one that is over for the time does not count.
+      const fourth = await signIn(house, 'alice', { replaces: third.session })
+      house.now += 6 * MINUTE
+      const fifth = await signIn(house)
+      expect(await house.sessions.list('alice')).toMatchObject([{ session: fifth.session }])
+      expect(await house.sessions.lives(fourth.session.key)).toBe(false)
+      expect(house.events('session.ended-by-limit')).toHaveLength(1)
+    })
+
+    it('are never fewer than that when many begin at once, and that few with the next at the latest', async () => {
+      const house = await openHouse({ wishes: { max_sessions_per_user: 3 } })
+      await Promise.all(Array.from({ length: 10 }, () => signIn(house)))
+      expect((await house.sessions.list('alice')).length).toBeGreaterThanOrEqual(3)
+      house.now += 1
+      await signIn(house)
+      expect((await house.sessions.list('alice')).length).toBe(3)
+    })
+  })
+
+  describe('row 163: two Posterns with different secrets on one store', () => {
+    async function pair(between: (house: House) => Promise<void>) {
+      vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+      onTestFinished(() => void vi.useRealTimers())
+      const house = await openHouse()
+      const started = await signIn(house)
+      await between(house)
+      const other = await house.another({ wishes: { secret: 'another secret, of the same length or more' } })
+      return { house, other, started }
+    }
+    const named = (house: House) => house.logged().includes('session-secrets')
+
+    it('know nothing of each other’s sessions, and both say so, once', async () => {
+      const { house, other, started } = await pair(async () => {})
+      expect(await other.sessions.find(bearing(started), other.com)).toEqual(nobody)
+      expect(await other.sessions.lives(started.session.key)).toBe(false)
+      expect(await other.sessions.raise(started.session, push(other.now))).toBe('ended')
+      expect(await other.sessions.list('alice')).toEqual([])
+      expect(named(house) || named(other)).toBe(false)
+      for (const _minute of [1, 2, 3]) {
+        house.now = other.now += MINUTE
+        vi.advanceTimersByTime(MINUTE)
+        await pause(50)
+      }
+      await until(() => named(house) && named(other), 'both have said it')
+      for (const { logged } of [house, other]) expect(logged().split('"session-secrets"')).toHaveLength(2)
+    })
+
+    it('are told apart from one whose secret was changed', async () => {
+      const { other, started } = await pair(({ sessions }) => sessions.close())
+      for (const _minute of [1, 2]) {
+        other.now += MINUTE
+        vi.advanceTimersByTime(MINUTE)
+        await pause(50)
+      }
+      expect(named(other)).toBe(false)
+      expect(await other.sessions.find(bearing(started), other.com)).toEqual(nobody)
+      expect(await other.dump()).not.toContain('another secret')
     })
   })
 
