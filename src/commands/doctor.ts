@@ -8,7 +8,7 @@ import type { Config } from '../config/schema.ts'
 import { type Connection, checkDuo, connectDuo } from '../duo/connect.ts'
 import { CORRECTED_FROM_SECONDS } from '../duo/duo-clock.ts'
 import { readiness } from '../duo/readiness.ts'
-import { lookAtStorage } from '../storage/look.ts'
+import { lookAtPostgres, lookAtStorage } from '../storage/look.ts'
 import { lookAtRedis } from '../storage/redis/open-redis.ts'
 import { RedisDown } from '../storage/redis/redis.ts'
 import { storageFile } from '../storage/sqlite-file.ts'
@@ -55,7 +55,7 @@ export async function examine(file: string, env: NodeJS.ProcessEnv): Promise<Rep
       ? problems
       : [{ area: 'configuration' as const, severity: 'ok' as const, what: `${file} can be used` }]),
     ...who.findings,
-    storageFinding(config),
+    ...(await storageFindings(config)),
     ...(config.session.redis === undefined ? [] : [await redisFinding(config.session.redis)]),
     ...proxiesFindings(config.server),
   ]
@@ -64,7 +64,19 @@ export async function examine(file: string, env: NodeJS.ProcessEnv): Promise<Rep
   return { ...duo, findings: [...findings, ...duo.findings] }
 }
 
-function storageFinding({ storage }: Config): Finding {
+async function storageFindings({ storage, session }: Config): Promise<Finding[]> {
+  const { postgres, encryption_key } = storage
+  const file = postgres === undefined || session.redis === undefined ? [fileFinding(storage)] : []
+  if (postgres === undefined) return file
+  const found = await lookAtPostgres(postgres, encryption_key)
+  const shared: Finding =
+    typeof found === 'string'
+      ? { area: 'storage', severity: 'ok', what: found }
+      : { area: 'storage', severity: 'error', what: found.message, mend: found.mend, reason: found.reason }
+  return [shared, ...file]
+}
+
+function fileFinding(storage: Config['storage']): Finding {
   const as = process.getuid === undefined ? '' : ` as ${nameOfUser()}`
   const wrong = lookAtStorage(storage)
   if (wrong === null) return { area: 'storage', severity: 'ok', what: `${storageFile(storage)} can be opened${as}` }

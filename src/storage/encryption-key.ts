@@ -4,7 +4,8 @@ import { StorageProblem } from './storage-problem.ts'
 import type { Tables } from './tables.ts'
 
 const VERSION = '1'
-const KEY_CHECK = 'key-check'
+/** In `postern_about`. */
+export const KEY_CHECK = 'key-check'
 
 /** Encrypts what is secret in the records. */
 export interface Box {
@@ -64,9 +65,18 @@ export async function requireKey(db: Kysely<Tables>, encryptionKey: string, wher
 }
 
 async function hasKey(db: Kysely<Tables>, encryptionKey: string): Promise<boolean> {
-  const row = await db.selectFrom('postern_about').select('value').where('name', '=', KEY_CHECK).executeTakeFirst()
-  return row !== undefined && boxOf(encryptionKey).open(row.value, KEY_CHECK) === KEY_CHECK
+  return (await fits(db, encryptionKey)) === true
 }
+
+/** Whether these records were written with this key; undefined: with none yet. Changes nothing. */
+export async function fits(db: Kysely<Tables>, encryptionKey: string): Promise<boolean | undefined> {
+  const row = await db.selectFrom('postern_about').select('value').where('name', '=', KEY_CHECK).executeTakeFirst()
+  return row === undefined ? undefined : isOf(encryptionKey, row.value)
+}
+
+/** @param sealed the value of `KEY_CHECK` */
+export const isOf = (encryptionKey: string, sealed: string): boolean =>
+  boxOf(encryptionKey).open(sealed, KEY_CHECK) === KEY_CHECK
 
 /**
  * Encrypts everything anew, in one transaction: until its end all is of the former key, afterwards all is of the new one. What the former key does not
