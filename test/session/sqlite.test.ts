@@ -1,3 +1,4 @@
+import { createHmac, hkdfSync } from 'node:crypto'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { HOUR, MINUTE } from '../../src/clock.ts'
@@ -172,5 +173,51 @@ describe('several processes on one file', () => {
     house.intruder.exec('ROLLBACK')
     await house.sessions.end(started.session)
     expect(house.sessions.find(bearing(started), house.com)).toEqual(over('revoked'))
+  })
+})
+
+describe('two versions side by side', () => {
+  /** As the version before this one wrote and checked it: nine columns, one code. */
+  const tagOfBefore = (row: Record<string, unknown>) =>
+    createHmac('sha256', Buffer.from(hkdfSync('sha256', secret, '', 'postern session record 1', 32)))
+      .update(
+        JSON.stringify(
+          'key username credential level cookie_domain remember password_at second_factor expires_at'
+            .split(' ')
+            .map(column => row[column]),
+        ),
+      )
+      .digest('base64url')
+
+  it('the one before reads what this one writes', async () => {
+    const house = await openHouse()
+    const { session } = await raised(house.sessions, await signIn(house), house.now)
+    const row = house.intruder.prepare('SELECT * FROM postern_sessions').get() ?? {}
+    expect(row).toMatchObject({ key: session.key, tag: tagOfBefore(row), level: 2 })
+  })
+
+  it('this one reads what the one before writes, and raises it; where it began is not known', async () => {
+    const house = await openHouse()
+    const started = await signIn(house)
+    house.intruder.exec('UPDATE postern_sessions SET browser = NULL, ip = NULL, origin_tag = NULL')
+    await nextTurn()
+    const found = await house.sessions.find(bearing(started), house.com)
+    expect(found).toEqual(live({ ...started.session, browser: 'Unknown browser', ip: undefined }))
+    const proved = await raised(house.sessions, started, house.now)
+    expect(await house.sessions.find(bearing(proved), house.com)).toMatchObject({ session: { level: 2 } })
+  })
+
+  it.each([
+    ['another browser', "browser = 'Safari on iPhone'"],
+    ['another address', "ip = '198.51.100.1'"],
+    ['no address', 'ip = NULL'],
+    ['a place without its code', 'origin_tag = NULL'],
+    ['a code without its place', 'browser = NULL, ip = NULL'],
+  ])('row 75: a record that was given %s by hand is nobody', async (_what, change) => {
+    const house = await openHouse()
+    const started = await signIn(house)
+    house.intruder.exec(`UPDATE postern_sessions SET ${change}`)
+    expect(await house.sessions.find(bearing(started), house.com)).toEqual(over('revoked'))
+    expect(house.events('session.invalid-record').length).toBeGreaterThan(0)
   })
 })
