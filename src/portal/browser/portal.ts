@@ -32,7 +32,13 @@ function localiseTimes() {
         time.dataset.as === 'both'
           ? { dateStyle: 'medium', timeStyle: 'long' }
           : time.dataset.as === 'when'
-            ? { dateStyle: 'medium', timeStyle: 'short' }
+            ? {
+                ...(at.getFullYear() === new Date().getFullYear() ? {} : { year: 'numeric' as const }),
+                month: 'short',
+                day: 'numeric',
+                hour: 'numeric',
+                minute: '2-digit',
+              }
             : { hour: 'numeric', minute: '2-digit' },
       ).format(at)
   }

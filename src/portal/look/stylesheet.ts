@@ -135,10 +135,11 @@ button.tile:focus-visible{outline:3px solid var(--focus);outline-offset:2px;bord
 .entries .icon{color:var(--quiet)}
 .entries .tick{color:var(--ok)}
 .entries .bar{color:var(--warn)}
-.bits{display:flex;flex-wrap:wrap;column-gap:8px}
-.bits>:not(:last-child)::after{content:"·";margin-inline-start:8px}
+.entries form,.row form{display:flex;flex:none}
+.entries form>*,.card .row form>*{margin:0}
+.bits>:not(:last-child)::after{content:" · "}
 .here{margin-inline-start:8px;padding:1px 8px;border-radius:99px;border:1px solid transparent;background:var(--ok-ground);color:var(--ok);font-size:.875rem;font-weight:500;white-space:nowrap}
-.row{display:flex;flex-wrap:wrap;gap:8px}
+.row{display:flex;flex-wrap:wrap;align-items:center;gap:8px}
 a.small{display:inline-flex;align-items:center;text-decoration:none}
 a.small:hover{color:var(--ink)}
 .tag{display:inline-flex;align-items:center;align-self:start;gap:4px;font-size:.875rem;color:var(--quiet)}
@@ -200,8 +201,9 @@ footer a:hover{color:var(--ink)}
 .card{padding:32px}
 .wide{max-inline-size:46rem}
 .wide .sites{grid-template-columns:1fr 1fr}
-.wide .actions>*{flex:0 1 auto;min-inline-size:12rem}
+.wide .actions>*{flex:0 1 auto;min-inline-size:12rem;inline-size:auto}
 }
+@media (max-width:30rem){.entries>li:has(form){display:grid;grid-template-columns:1fr auto;gap:4px 12px}.entries>li:has(form) .tile-words{display:contents}.entries>li:has(form) .tile-words>b{grid-area:1/1;align-self:center}.entries form{grid-area:1/2}.entries>li:has(form) .quiet{grid-area:2/1/3/3}}
 @media (max-width:24rem){.card{padding:24px 20px}.tile{padding-inline:12px}}
 @media (max-width:21rem){.card{padding:20px 16px}.waiting{padding:12px}}
 @keyframes rise{from{opacity:0;transform:translateY(4px)}}

@@ -28,7 +28,7 @@ export function Time({ shell, at, as }: { shell: Shell; at: number; as: 'time' |
     as === 'time'
       ? shell.words.time(at)
       : as === 'when'
-        ? shell.words.when(at)
+        ? shell.words.when(at, shell.now)
         : as === 'both'
           ? shell.words.dateTime(at)
           : shell.words.duration(roundUp(at - shell.now))

@@ -133,7 +133,7 @@ function ConfirmedBy({ shell, way }: { shell: Shell; way: Overview['way'] }): VN
     <section aria-labelledby="way">
       <h2 id="way">{words.text('settings.way')}</h2>
       {way === null ? (
-        <p class="quiet">{words.text('settings.way.none')}</p>
+        <p class="hint">{words.text('settings.way.none')}</p>
       ) : (
         <ul class="entries">
           <li>
@@ -173,7 +173,7 @@ function Remembered({ shell, browsers }: { shell: Shell; browsers: readonly Reme
   return (
     <section aria-labelledby="browsers">
       <h2 id="browsers">{words.text('settings.browsers')}</h2>
-      <p class="quiet">{words.text(browsers.length === 0 ? 'settings.browsers.none' : 'settings.browsers.body')}</p>
+      <p class="hint">{words.text(browsers.length === 0 ? 'settings.browsers.none' : 'settings.browsers.body')}</p>
       {browsers.length > 0 && (
         <ul class="entries">
           {browsers.map(({ id, browser, since }) => (
@@ -223,7 +223,7 @@ function Activity({ shell, logins }: { shell: Shell; logins: Overview['logins'] 
     <section aria-labelledby="activity">
       <h2 id="activity">{words.text('settings.activity')}</h2>
       {logins === null || logins.length === 0 ? (
-        <p class="quiet">{words.text(logins === null ? 'settings.activity.down' : 'settings.activity.none')}</p>
+        <p class="hint">{words.text(logins === null ? 'settings.activity.down' : 'settings.activity.none')}</p>
       ) : (
         <ol class="entries">
           {logins.map(login => (

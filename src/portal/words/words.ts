@@ -21,8 +21,8 @@ export interface Words {
   /** `14:05 UTC`, in the server's zone; the script turns it into the browser's. */
   time(at: number): string
   dateTime(at: number): string
-  /** `Nov 24, 2026, 14:05 UTC` */
-  when(at: number): string
+  /** `Nov 24, 14:05 UTC`; with the year where that is another than `now`'s. */
+  when(at: number, now: number): string
   list(items: readonly string[]): string
 }
 
@@ -51,15 +51,16 @@ export function createWords(language = 'en', messages: Record<WordKey, string> =
     hourCycle: 'h23',
     timeZoneName: 'short',
   })
-  const whenFormat = new Intl.DateTimeFormat(language, {
-    year: 'numeric',
+  const dayAndTime = {
     month: 'short',
     day: 'numeric',
     hour: '2-digit',
     minute: '2-digit',
     hourCycle: 'h23',
     timeZoneName: 'short',
-  })
+  } as const
+  const whenFormat = new Intl.DateTimeFormat(language, dayAndTime)
+  const whenFormatWithYear = new Intl.DateTimeFormat(language, { ...dayAndTime, year: 'numeric' })
   const dateTimeFormat = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'long', hourCycle: 'h23' })
   const listFormat = new Intl.ListFormat(language, { type: 'conjunction' })
   const plain = (parts: readonly string[]) => parts.join('')
@@ -84,7 +85,8 @@ export function createWords(language = 'en', messages: Record<WordKey, string> =
         .replaceAll(' ', '\u00A0') // the number stays with its unit
     },
     time: at => timeFormat.format(at),
-    when: at => whenFormat.format(at),
+    when: (at, now) =>
+      (new Date(at).getFullYear() === new Date(now).getFullYear() ? whenFormat : whenFormatWithYear).format(at),
     dateTime: at => dateTimeFormat.format(at),
     list: items => listFormat.format(items),
   }
