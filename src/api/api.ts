@@ -117,6 +117,8 @@ export async function api(
       const entered = firstFactorBody.parse(request.body)
       const answer = await login.signIn(visit, { ...entered, remember: entered.keepMeLoggedIn })
       if (answer.outcome === 'busy') return ko(reply.header('retry-after', answer.retryAfterSeconds), 503, RETRY_LATER)
+      if (answer.outcome === 'limited')
+        return ko(reply.header('retry-after', new Date(answer.until).toUTCString()), 429, 'Too Many Requests')
       if (answer.outcome === 'unavailable') return ko(reply.header('retry-after', '5'), 503, RETRY_LATER)
       if (answer.outcome !== 'accepted') return ko(reply, 401, WRONG_CREDENTIALS)
       setCookie(reply, answer.started)

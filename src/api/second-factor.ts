@@ -119,6 +119,7 @@ export function secondFactorRoutes(app: FastifyInstance, { login, signedIn, redi
       }
       case 'busy':
       case 'paused':
+      case 'limited':
       case 'banned':
         // Without an end there is nothing to wait for.
         if (held.until === null) return ko(reply, 403, 'Forbidden')

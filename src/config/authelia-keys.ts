@@ -48,7 +48,25 @@ const foreignKeys: Record<string, Foreign> = {
   'server.buffers': ignored('Postern has limits of its own.'),
   'server.timeouts': ignored('Postern has deadlines of its own.'),
   'server.disable_healthcheck': ignored('/api/health is always there.'),
-  'server.endpoints.rate_limits': ignored('Postern has limits of its own.'),
+  'server.endpoints.rate_limits.reset_password_start': ignored('Postern resets no passwords.'),
+  'server.endpoints.rate_limits.reset_password_finish': ignored('Postern resets no passwords.'),
+  'server.endpoints.rate_limits.second_factor_totp': ignored('one-time passwords are not part of Postern.'),
+  'server.endpoints.rate_limits.second_factor_password': ignored(
+    'Postern has no passkeys, after which a password would be the second factor.',
+  ),
+  'server.endpoints.rate_limits.session_elevation_start': ignored(
+    'Postern sends no mail that would have to be confirmed.',
+  ),
+  'server.endpoints.rate_limits.session_elevation_finish': ignored(
+    'Postern sends no mail that would have to be confirmed.',
+  ),
+  'server.endpoints.rate_limits.openid_connect_token': ignored('Postern is no OpenID Connect provider.'),
+  'server.endpoints.rate_limits.openid_connect_pushed_authorization_request': ignored(
+    'Postern is no OpenID Connect provider.',
+  ),
+  'server.endpoints.rate_limits.openid_connect_userinfo': ignored('Postern is no OpenID Connect provider.'),
+  'server.endpoints.rate_limits.openid_connect_introspection': ignored('Postern is no OpenID Connect provider.'),
+  'server.endpoints.rate_limits.openid_connect_revocation': ignored('Postern is no OpenID Connect provider.'),
   'server.endpoints.enable_pprof': ignored('Postern has no such endpoint.'),
   'server.endpoints.enable_expvars': ignored('Postern has no such endpoint.'),
   'authentication_backend.password_change': ignored('Postern changes no passwords.'),

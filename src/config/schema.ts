@@ -21,6 +21,7 @@ import {
 } from './notations.ts'
 import { postgres } from './postgres.ts'
 import { proxyUrl } from './proxy-url.ts'
+import { rateLimits } from './rate-limits.ts'
 import { redis } from './redis.ts'
 
 export type { ListenAddress } from './notations.ts'
@@ -161,7 +162,9 @@ export const configSchema = z.strictObject({
       /** Whether to read the configuration anew when its file changes. */
       watch: z.boolean().default(false),
       /** What proxies ask, by its name below /api/authz/; the built-in ones may be given anew. */
-      endpoints: z.strictObject({ authz: authzEndpoints.default({}) }).prefault({}),
+      endpoints: z
+        .strictObject({ authz: authzEndpoints.default({}), rate_limits: rateLimits.prefault({}) })
+        .prefault({}),
       /** Present: every 200 of the gate carries a signed Remote-Assertion. */
       identity_assertion: z.strictObject({ lifespan: assertionLifespan.default(30 * SECOND) }).optional(),
     })

@@ -33,7 +33,7 @@ export interface Visit {
 }
 
 export type SignedIn = Extract<FirstFactor, { outcome: 'accepted' }> & { readonly started: Started }
-export type SignIn = SignedIn | Exclude<FirstFactor, { outcome: 'accepted' }>
+export type SignIn = SignedIn | Exclude<FirstFactor, { outcome: 'accepted' }> | Limited
 
 /** Where somebody goes next: what the gate would say of the wanted site, so that the two never send a person back and forth. */
 export type Next =
@@ -78,6 +78,12 @@ export type Claim =
     }
   | { readonly outcome: 'nothing' | 'ended' }
 
+/** Too many requests came from this address. */
+export interface Limited {
+  readonly outcome: 'limited'
+  readonly until: Milliseconds
+}
+
 /** `duo_api` is missing. */
 type NoSecondFactor = { readonly outcome: 'no-second-factor' }
 
@@ -97,11 +103,15 @@ export interface Login {
   /** Duo lets the person pass, or cannot be asked and the failmode is safe: raises without a factor, audited as such. */
   raiseByPolicy(visit: Visit, offer: Extract<Offer, { kind: 'allow' | 'failmode' }>): Promise<Claim>
   /** Sends a push or makes a call. @param way undefined: the one used last, where it rings; `only-push`: or else the push that is the only one */
-  ring(visit: Visit, way: RingingWay | 'only-push' | undefined, wanted: Wanted): Promise<StartOutcome | NoSecondFactor>
+  ring(
+    visit: Visit,
+    way: RingingWay | 'only-push' | undefined,
+    wanted: Wanted,
+  ): Promise<StartOutcome | NoSecondFactor | Limited>
   /** Tries a passcode; `claim` takes one that was accepted. */
-  passcode(visit: Visit, passcode: string, wanted: Wanted): Promise<PasscodeOutcome | NoSecondFactor>
+  passcode(visit: Visit, passcode: string, wanted: Wanted): Promise<PasscodeOutcome | NoSecondFactor | Limited>
   /** Lets Duo send passcodes to a phone. */
-  sms(visit: Visit, device: string, wanted: Wanted): Promise<SmsOutcome | NoSecondFactor>
+  sms(visit: Visit, device: string, wanted: Wanted): Promise<SmsOutcome | NoSecondFactor | Limited>
   push(visit: Visit): Promise<PushView | null>
   pushChange(visit: Visit, seq: number, within: Milliseconds, signal: AbortSignal): Promise<PushView | null>
   /**

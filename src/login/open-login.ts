@@ -8,13 +8,14 @@ import { clientOf, type TrustedProxies } from '../http/client-address.ts'
 import { cookieDomainOf } from '../http/cookie-domain.ts'
 import { cookieValues } from '../http/cookies.ts'
 import { hostName } from '../http/host.ts'
+import { type RateLimit, rateLimit } from '../http/rate-limit.ts'
 import type { SecondFactor, Session, Sessions, Started } from '../session/session.ts'
 import { type Audit, untilField } from '../telemetry/audit.ts'
 import { type Deny, denials } from '../telemetry/denials.ts'
 import { occasional } from '../telemetry/occasional.ts'
 import { newReference } from '../telemetry/reference.ts'
 import type { Users } from '../users/users.ts'
-import type { Claim, Login, Site, Visit, Wanted } from './login.ts'
+import type { Claim, Limited, Login, Site, Visit, Wanted } from './login.ts'
 import type { LoginRecord, Logins } from './logins.ts'
 import { openNext } from './next.ts'
 import { judgeRedirect, portalHost } from './redirect.ts'
@@ -50,6 +51,9 @@ export function openLogin({
 }: Parts): Login {
   const domains = config.session.cookies
   const occasionally = occasional(clock, newReference)
+  const { rate_limits } = config.server.endpoints
+  const firstFactor = rateLimit(rate_limits.first_factor, clock)
+  const secondFactor = rateLimit(rate_limits.second_factor_duo, clock)
   const ways = openNext({ access, domains, clock })
   const domainOfPortal = new Map(domains.map(domain => [portalHost(domain), domain]))
 
@@ -102,6 +106,16 @@ export function openLogin({
   const note = ({ ip, browser }: Visit, login: Omit<LoginRecord, 'ip' | 'browser'>): void =>
     logins.note({ ...login, ip, browser })
 
+  function limitedTo(limit: RateLimit, name: string, { ip, who }: Visit): Limited | null {
+    const until = limit.take(ip)
+    if (until === null) return null
+    const from = { ...(ip === undefined ? {} : { ip }), ...(who === null ? {} : { username: who.person.username }) }
+    occasionally(`${name} ${ip}`, (_ref, count) =>
+      audit('limit.exceeded', { ...from, reason: name, ...untilField(until), ...(count > 0 ? { count } : {}) }),
+    )
+    return { outcome: 'limited', until }
+  }
+
   /** Asked at the last moment: much may have happened to the person while the phone rang. */
   async function mayBeRaised({ who, ip }: Visit): Promise<boolean> {
     if (who === null) return false
@@ -123,6 +137,8 @@ export function openLogin({
     },
 
     async signIn(visitor, { username, password, remember }) {
+      const limited = limitedTo(firstFactor, 'first_factor', visitor)
+      if (limited !== null) return limited
       const answer = await users.checkPassword(username, password, { ip: visitor.ip })
       const facts = { ...factsOf(visitor), username: answer.outcome === 'accepted' ? answer.person.username : username }
       if (answer.outcome !== 'accepted') {
@@ -151,6 +167,7 @@ export function openLogin({
       if (ban?.by === 'administrator') {
         await sessions.end(started.session)
         audit('login.banned', { ...facts, ...untilField(ban.until) })
+        note(visitor, { username: answer.person.username, at: clock(), outcome: 'banned', factor: 'password' })
         return { outcome: 'banned', ...ban }
       }
       audit('login.succeeded', facts)
@@ -222,12 +239,16 @@ export function openLogin({
     async ring(visitor, way, wanted) {
       const about = asked(visitor, wanted)
       if (duo === null || about === null) return { outcome: 'no-second-factor' }
+      const limited = limitedTo(secondFactor, 'second_factor_duo', visitor)
+      if (limited !== null) return limited
       return duo.start(about.owner, way, about.facts, visitor.remembered)
     },
 
     async passcode(visitor, passcode, wanted) {
       const about = asked(visitor, wanted)
       if (duo === null || about === null) return { outcome: 'no-second-factor' }
+      const limited = limitedTo(secondFactor, 'second_factor_duo', visitor)
+      if (limited !== null) return limited
       const tried = await duo.passcode(about.owner, passcode, about.facts)
       if (tried.outcome === 'wrong' || tried.outcome === 'banned') {
         const outcome = tried.outcome === 'wrong' ? 'refused' : 'banned'
@@ -239,6 +260,8 @@ export function openLogin({
     async sms(visitor, device, wanted) {
       const about = asked(visitor, wanted)
       if (duo === null || about === null) return { outcome: 'no-second-factor' }
+      const limited = limitedTo(secondFactor, 'second_factor_duo', visitor)
+      if (limited !== null) return limited
       return duo.sms(about.owner, device, about.facts)
     },
 

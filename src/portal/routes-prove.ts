@@ -2,12 +2,13 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { SECOND } from '../clock.ts'
 import type { Held, PushView, StartOutcome } from '../duo/duo.ts'
 import { whileConnected } from '../http/while-connected.ts'
-import type { Claim, Login, Visit } from '../login/login.ts'
+import type { Claim, Limited, Login, Visit } from '../login/login.ts'
 import { type Context, contextOf, formOf, isFromPortal, type Portal } from './context.ts'
 import type { Favicon } from './look/icons.tsx'
 import { wayFrom } from './pages/choose.tsx'
 import { assetUrl } from './pages/frame.tsx'
 import { busyPage, deniedPushPage, timeoutPage, waitPage } from './pages/prove.tsx'
+import { limitedPage } from './pages/refused.tsx'
 import { bannedPage } from './pages/signin.tsx'
 import type { Pages } from './portal.ts'
 import { showOffer } from './show-offer.ts'
@@ -26,6 +27,8 @@ export function proveRoutes(app: FastifyInstance, pages: Pages, portal: Portal):
     const { visit, shell } = context
     if (visit.who === null) return context.goTo('/')
     if (context.provedEnough) return context.goOn(context.next)
+    const { message } = context
+    if (message?.kind === 'limited' && message.until > shell.now) return context.show(limitedPage(shell, message.until))
     const banned = await login.ban(visit)
     if (banned !== null) return context.show(bannedPage(shell, 'prove.banned', banned))
     // A second tab joins the push that waits, unless somebody asks for another way.
@@ -121,7 +124,7 @@ function waitFor(context: Context, push: PushView, remember: boolean): FastifyRe
 export async function goHeld(
   login: Login,
   context: Context,
-  answer: Exclude<StartOutcome, { push: PushView }> | Held | { outcome: 'no-second-factor' },
+  answer: Exclude<StartOutcome, { push: PushView }> | Held | Limited | { outcome: 'no-second-factor' },
 ): Promise<FastifyReply> {
   const { visit } = context
   switch (answer.outcome) {
@@ -129,6 +132,8 @@ export async function goHeld(
       return context.goSaying('/prove/wait', { kind: 'busy', until: answer.until })
     case 'paused':
       return context.goSaying('/prove/wait', { kind: 'paused', until: answer.until, why: answer.why })
+    case 'limited':
+      return context.goSaying('/prove', { kind: 'limited', until: answer.until })
     case 'unknown-device':
       return context.goSaying('/prove', { kind: 'unknown-device' })
     case 'offer': {

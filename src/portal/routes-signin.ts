@@ -69,6 +69,8 @@ export function signinRoutes(pages: Pages, { login, config }: Portal): void {
           kind: 'limited',
           until: context.shell.now + answer.retryAfterSeconds * SECOND,
         })
+      case 'limited':
+        return context.goSaying('/', { kind: 'limited', until: answer.until })
       case 'unavailable':
         return context.goSaying('/', {
           kind: 'down',

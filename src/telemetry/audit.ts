@@ -61,6 +61,7 @@ export const severity = {
   'duo.enroll': 'warn',
   'duo.unavailable': 'error',
   'duo.misconfigured': 'error',
+  'limit.exceeded': 'warn',
   'level.raised': 'info',
   'level.refused': 'warn',
   'redirect.refused': 'warn',

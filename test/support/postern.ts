@@ -28,6 +28,8 @@ interface Wishes {
   readonly duoKeys?: string
   readonly users?: readonly string[]
   readonly rules?: readonly { domain: string; policy: string }[]
+  /** `server.endpoints.rate_limits`, YAML. Default: none, since all of a test comes from one address. */
+  readonly rateLimits?: string
   /** Further top-level sections, YAML. */
   readonly more?: string
   /** Further keys of `session`, YAML on one line: `redis: { … }`. */
@@ -59,6 +61,7 @@ export async function setUp(wishes: Wishes = {}, cleanup?: Parameters<typeof tem
     file('configuration.yml'),
     `server:
   address: tcp://127.0.0.1:${port}/
+  endpoints: { rate_limits: ${wishes.rateLimits ?? '{ second_factor_duo: { enable: false } }'} }
   trusted_proxies: [${(wishes.trustedProxies ?? ['127.0.0.0/8', '::1/128']).map(entry => JSON.stringify(entry)).join(', ')}]
 log: { level: debug, format: json }
 authentication_backend: { file: { path: ${file('users.yml')} } }

@@ -38,7 +38,8 @@ export async function writeConfiguration(
   await writeFile(file('users.yml'), stringify({ users: Object.fromEntries(people) }), { mode: 0o600 })
   if (duo.ca !== null) await writeFile(file('duo-ca.pem'), duo.ca)
   const configuration = {
-    server: { address },
+    // Everything of a demo comes from one address.
+    server: { address, endpoints: { rate_limits: { second_factor_duo: { enable: false } } } },
     log: { level: 'info', format: 'text', file_path: file('postern.log') },
     authentication_backend: { file: { path: file('users.yml') } },
     session: { secret: secret(), cookies: [{ domain: 'postern.localhost', authelia_url: `http://${hosts.portal}` }] },
