@@ -32,7 +32,6 @@ const row = z.tuple([
   number, // version
   orNull(z.string()), // holder
   orNull(number), // lease
-  number, // created
   orNull(number), // ended
 ])
 
@@ -74,7 +73,6 @@ export function redisPushRecords(redis: Redis, limits: GuardLimits): PushRecords
           'version',
           'holder',
           'lease',
-          'created',
           'ended',
         ),
       ),
@@ -84,8 +82,7 @@ export function redisPushRecords(redis: Redis, limits: GuardLimits): PushRecords
     endedAfter: async (username, time) => recordsOf(await run.endedAfter(username, time)),
 
     async insert({ sessionKey, username, ...content }, lease) {
-      const { push, startedAt } = content
-      const about = [textOf(content), startedAt, lease?.holder ?? '', lease?.until ?? '', push.endedAt ?? '']
+      const about = [textOf(content), lease?.holder ?? '', lease?.until ?? '', content.push.endedAt ?? '']
       return recordOf(await run.insert(newId(), sessionKey, username, ...about, KEPT_BY_REDIS))
     },
 
@@ -159,7 +156,7 @@ function recordOf(reply: Reply): PushRecord | undefined {
   if (!Array.isArray(reply) || reply.every(field => field === null)) return undefined
   const { data, error } = row.safeParse(reply)
   if (data === undefined) throw new UnreadablePush('the record of a push is not as Postern writes it', { cause: error })
-  const [id, sessionKey, username, state, version, holder, leaseUntil, createdAt] = data
+  const [id, sessionKey, username, state, version, holder, leaseUntil] = data
   const { facts, ...content } = contentOf(state)
   return {
     id,
@@ -168,7 +165,6 @@ function recordOf(reply: Reply): PushRecord | undefined {
     version,
     holder,
     leaseUntil,
-    createdAt,
     ...content,
     facts: { ...facts, ip: facts.ip },
   }

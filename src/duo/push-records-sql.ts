@@ -20,6 +20,13 @@ const DELETED_AT_ONCE = 500
 /** In the tables `postern_pushes` and `postern_push_guard`. */
 export function sqlPushRecords(db: Kysely<Tables>, limits: GuardLimits): PushRecords {
   const select = () => db.selectFrom('postern_pushes').selectAll()
+  const newest = (sessionKey: string) =>
+    db
+      .selectFrom('postern_pushes')
+      .where('session_key', '=', sessionKey)
+      .orderBy('created_at', 'desc')
+      .orderBy('id')
+      .limit(1)
 
   const records: PushRecords = {
     async read(id) {
@@ -27,8 +34,7 @@ export function sqlPushRecords(db: Kysely<Tables>, limits: GuardLimits): PushRec
     },
 
     async newest(sessionKey) {
-      const query = select().where('session_key', '=', sessionKey).orderBy('created_at', 'desc').orderBy('id').limit(1)
-      return parse(await query.executeTakeFirst())
+      return parse(await newest(sessionKey).selectAll().executeTakeFirst())
     },
 
     async inFlight(username) {
@@ -54,7 +60,7 @@ export function sqlPushRecords(db: Kysely<Tables>, limits: GuardLimits): PushRec
 
     async insert({ sessionKey, username, ...content }, lease) {
       const { push, startedAt } = content
-      const before = await records.newest(sessionKey)
+      const before = await newest(sessionKey).select(['version', 'created_at']).executeTakeFirst()
       const id = newId()
       const row = {
         id,
@@ -66,7 +72,7 @@ export function sqlPushRecords(db: Kysely<Tables>, limits: GuardLimits): PushRec
         lease_holder: lease?.holder ?? null,
         lease_until: lease?.until ?? null,
         // Decides which is the newest: a clock that stands still or goes back must not.
-        created_at: Math.max(startedAt, (before?.createdAt ?? 0) + 1),
+        created_at: Math.max(startedAt, (before?.created_at ?? 0) + 1),
         ended_at: push.endedAt,
         txid_hash: null,
       }
@@ -235,7 +241,6 @@ function parse(row: Selectable<Tables['postern_pushes']> | undefined): PushRecor
     version: row.version,
     holder: row.lease_holder,
     leaseUntil: row.lease_until,
-    createdAt: row.created_at,
     ...content,
     facts: { ...facts, ip: facts.ip },
   }

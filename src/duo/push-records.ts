@@ -14,7 +14,6 @@ export interface PushRecord {
   readonly version: number
   readonly holder: string | null
   readonly leaseUntil: Milliseconds | null
-  readonly createdAt: Milliseconds
   readonly push: Push
   readonly factor: PushView['factor']
   readonly code: PushView['code']

@@ -4,12 +4,12 @@ const prelude = `
 local function at(kind, name) return KEYS[1] .. ':' .. kind .. ':' .. name end
 local function whole(number) return string.format('%.0f', number) end
 local function fields(id)
-  return redis.call('HMGET', at('record', id), 'id', 'session', 'username', 'state', 'version', 'holder', 'lease', 'created', 'ended')
+  return redis.call('HMGET', at('record', id), 'id', 'session', 'username', 'state', 'version', 'holder', 'lease', 'ended')
 end
 -- Brings in line with the record what it is found by. KEPT is how long Redis keeps what is over; nothing is decided by it.
 local function settle(id, kept)
   local r = fields(id)
-  local session, username, version, lease, ended = r[2], r[3], r[5], r[7], r[9]
+  local session, username, version, lease, ended = r[2], r[3], r[5], r[7], r[8]
   if lease == '' then redis.call('ZREM', at('leases', ''), id) else redis.call('ZADD', at('leases', ''), lease, id) end
   if ended == '' then
     redis.call('SET', at('in-flight', username), id)
@@ -39,7 +39,7 @@ return id and fields(id)
 export const inFlight = `${prelude}
 local id = redis.call('GET', at('in-flight', ARGV[1]))
 local r = id and fields(id)
-return r and r[9] == '' and r
+return r and r[8] == '' and r
 `
 
 /** ARGV: username. */
@@ -56,18 +56,17 @@ for _, id in ipairs(redis.call('ZREVRANGEBYSCORE', at('ended', ARGV[1]), '+inf',
 return found
 `
 
-/** ARGV: id, session, username, state, started, holder, lease, ended, kept. */
+/** ARGV: id, session, username, state, holder, lease, ended, kept. */
 export const insert = `${prelude}
-local id, session, username, ended = ARGV[1], ARGV[2], ARGV[3], ARGV[8]
+local id, session, username, ended = ARGV[1], ARGV[2], ARGV[3], ARGV[7]
 local open = redis.call('GET', at('in-flight', username))
 if ended == '' and open and redis.call('HGET', at('record', open), 'ended') == '' then return false end
-local before = redis.call('HMGET', at('session', session), 'version', 'created')
-local version = whole((tonumber(before[1]) or 0) + 1)
-local created = whole(math.max(tonumber(ARGV[5]), (tonumber(before[2]) or 0) + 1))
+-- Higher than all before it in this session, so that whoever waits past one is woken by a new push too.
+local version = whole((tonumber(redis.call('HGET', at('session', session), 'version') or '') or 0) + 1)
 redis.call('HSET', at('record', id), 'id', id, 'session', session, 'username', username, 'state', ARGV[4], 'version', version,
-  'holder', ARGV[6], 'lease', ARGV[7], 'created', created, 'ended', ended)
-redis.call('HSET', at('session', session), 'id', id, 'version', version, 'created', created)
-return settle(id, ARGV[9])
+  'holder', ARGV[5], 'lease', ARGV[6], 'ended', ended)
+redis.call('HSET', at('session', session), 'id', id, 'version', version)
+return settle(id, ARGV[8])
 `
 
 /** ARGV: id, version, holder ('': anybody), lease, state, ended, over, txid hash, guard that was seen, guard to be ('': no note), its life, give back, kept. */

@@ -14,10 +14,11 @@ import { sqlPushRecords } from '../../src/duo/push-records-sql.ts'
 import { newestRefusal } from '../../src/duo/refusals.ts'
 import { openRecords, openStorage } from '../../src/storage/open-storage.ts'
 import { openRedis } from '../../src/storage/redis/open-redis.ts'
+import type { Redis } from '../../src/storage/redis/redis.ts'
 import type { Tables } from '../../src/storage/tables.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres.ts'
 import { endsWithSuite, temporaryFolder } from '../support/process.ts'
-import { type RedisServer, startRedis } from '../support/redis.ts'
+import { type RedisServer, startCluster, startRedis } from '../support/redis.ts'
 import { duoConfig, facts } from './people.ts'
 
 const log = pino({ level: 'silent' })
@@ -34,6 +35,8 @@ interface Store {
   open(limits?: Partial<GuardLimits>): Promise<Opened>
   /** Writes into the record what no Postern of today writes. */
   spoil(id: string, state: string): Promise<void>
+  /** False: the store itself would not take it. */
+  spoilVersion(id: string): Promise<boolean>
 }
 
 function sqlite(): Store {
@@ -57,6 +60,7 @@ function sqlStore(connect: () => Promise<Kysely<Tables>>): Store {
     async spoil(id, state) {
       await (await connect()).updateTable('postern_pushes').set({ state }).where('id', '=', id).execute()
     },
+    spoilVersion: async () => false,
   }
   return store
 }
@@ -79,20 +83,52 @@ let server: RedisServer | undefined
 
 async function redis(): Promise<Store> {
   server ??= await startRedis({ cleanup: suite, lines: ['appendonly no'] })
-  const { port, ask } = server
-  await ask('FLUSHALL')
+  await server.ask('FLUSHALL')
+  return redisStore(server, { host: '127.0.0.1', port: server.port }, server.ask)
+}
+
+let nodes: readonly RedisServer[] | undefined
+
+async function redisCluster(): Promise<Store> {
+  nodes ??= (await startCluster({ cleanup: suite })).primaries
+  await Promise.all(nodes.map(({ ask }) => ask('FLUSHALL')))
+  const addresses = nodes.map(({ port }) => ({ host: '127.0.0.1', port }))
+  const [first] = nodes
+  return redisStore(
+    nodes,
+    { cluster: { nodes: addresses } },
+    (...args) => first?.ask('-c', ...args) ?? Promise.resolve(''),
+  )
+}
+
+const connections = new Map<object, Promise<Redis>[]>()
+
+/** Two connections serve all tests, as of two processes: each would cost a second where the machine is busy. */
+function connectionsTo(address: object, key: object): Promise<Redis>[] {
+  const known = connections.get(key)
+  if (known !== undefined) return known
+  const config = redisKeys.parse({ ...address, timeout: '10s' })
+  const opened = [1, 2].map(() => openRedis(config, { clock: Date.now, log }))
+  for (const one of opened) suite(async () => (await one).close())
+  connections.set(key, opened)
+  return opened
+}
+
+function redisStore(key: object, address: object, ask: RedisServer['ask']): Store {
+  let next = 0
   const store: Store = {
     now: T,
     async open(more) {
       const limits = { ...duoConfig().guard, ...more }
       const clock = () => store.now
-      const redis = await openRedis(redisKeys.parse({ host: '127.0.0.1', port }), { clock, log })
-      onTestFinished(() => redis.close())
+      const redis = await connectionsTo(address, key)[next++ % 2]
+      if (redis === undefined) throw new Error('two')
       return { records: redisPushRecords(redis, limits), asked: redisAsked(redis, limits, clock) }
     },
     async spoil(id, state) {
       await ask('HSET', `postern:${BASE}:record:${id}`, 'state', state)
     },
+    spoilVersion: async id => (await ask('HSET', `postern:${BASE}:record:${id}`, 'version', '1.5')) === '0',
   }
   return store
 }
@@ -131,6 +167,7 @@ describe.each([
   { name: 'SQLite', openStore: sqlite },
   { name: 'PostgreSQL', openStore: postgres },
   { name: 'Redis', openStore: redis },
+  { name: 'a Redis Cluster', openStore: redisCluster },
 ])('the records of pushes in $name', ({ openStore }) => {
   let store: Store
   let records: PushRecords
@@ -276,13 +313,14 @@ describe.each([
     await insert(ended('denied'))
     const second = await insert(ended('allowed'))
     expect(await elsewhere.newest('session-of-alice')).toEqual(second)
+    const claimed = there(await records.write(second, ended('claimed'), byAnybody))
     const third = await insert(ended('cancelled', T - HOUR), { startedAt: T - HOUR })
     expect(await elsewhere.newest('session-of-alice')).toEqual(third)
     await insert(ended('allowed'), { sessionKey: 'another' })
     expect(await elsewhere.newest('session-of-alice')).toEqual(third)
     // Each higher than all before: whoever waits past one is woken by the next.
     expect(second.version).toBeGreaterThan(1)
-    expect(third.version).toBeGreaterThan(second.version)
+    expect(third.version).toBeGreaterThan(claimed.version)
   })
 
   it('no txid belongs to two pushes, also when both come at once', async () => {
@@ -343,6 +381,14 @@ describe.each([
     },
   )
 
+  it('a field of a record that is not as Postern writes it makes all of it unreadable', async () => {
+    const record = await insert()
+    if (!(await store.spoilVersion(record.id))) return // its column is a number
+    await expect(elsewhere.newest('session-of-alice')).rejects.toThrow(UnreadablePush)
+    await elsewhere.discard(record.id)
+    await insert()
+  })
+
   it('names that hold what keys are made of are names', async () => {
     const names = ['a:b', 'a}{push}', 'al*ce', 'Ällice', ' ', 'record']
     for (const username of names) await insert(newPush(T), { username, sessionKey: username })
@@ -399,7 +445,8 @@ describe.each([
 
     it('does not count for years what was asked before the clock was set back', async () => {
       const { asked } = await store.open(limits)
-      for (let at = 0; at < 3; at += 1) await asked.take(who('alice'), 'sms')
+      for (let at = 0; at < 3; at += 1) expect(await asked.take(who('alice'), at === 0 ? 'sms' : 'push')).toBeNull()
+      expect(await asked.take(who('alice'), 'push')).not.toBeNull()
       store.now = T - DAY
       expect(await asked.take(who('alice'), 'push')).toBeNull()
       expect(await asked.take(who('alice'), 'sms')).toBeNull()
