@@ -111,6 +111,7 @@ export const testNeeds = [
       'test/storage/migrate*',
       'test/storage/encryption-key*',
       'test/commands/migrate*',
+      'test/server/postgres*',
       'test/duo/records*',
       'test/cluster/**',
     ],

@@ -28,8 +28,8 @@ interface Wishes {
   readonly duoKeys?: string
   readonly users?: readonly string[]
   readonly rules?: readonly { domain: string; policy: string }[]
-  /** `server.endpoints.rate_limits`, YAML. Default: none, since all of a test comes from one address. */
-  readonly rateLimits?: string
+  /** `storage.postgres`, YAML in braces. */
+  readonly postgres?: string
   /** Further top-level sections, YAML. */
   readonly more?: string
   /** Further keys of `session`, YAML on one line: `redis: { … }`. */
@@ -69,7 +69,7 @@ session:
   secret: a-secret-of-this-test-alone-0123456789
   cookies: [{ domain: postern.localhost, authelia_url: "http://auth.postern.localhost:${publicPort}" }]
   ${wishes.session ?? ''}
-storage: { encryption_key: another-secret-of-this-test, local: { path: ${file('postern.sqlite3')} } }
+storage: { encryption_key: another-secret-of-this-test, local: { path: ${file('postern.sqlite3')} }${wishes.postgres === undefined ? '' : `, postgres: ${wishes.postgres}`} }
 access_control:
   default_policy: deny
   rules: ${JSON.stringify(rules)}
