@@ -234,7 +234,7 @@ export const problems = {
   },
   'redis-full': {
     title: 'Redis takes no writes: it is full, its disk is, or it has too few replicas',
-    mend: 'Give it more memory (maxmemory) or disk, and look at what else uses it. Who is signed in stays in; nobody can sign in or out.',
+    mend: 'Give it more memory (maxmemory) or disk, and look at what else uses it. Who is signed in stays in and can sign out; nobody can sign in.',
   },
   'redis-read-only': {
     title: 'This Redis is a replica, which cannot be written',

@@ -55,8 +55,8 @@ redis.call('DEL', KEYS[2])
 return redis.call('DEL', KEYS[1])`
 const REVOKE = `
 local record = redis.call('GET', KEYS[1])
-redis.call('SET', KEYS[3], '1', 'PX', ARGV[1])
 redis.call('DEL', KEYS[1], KEYS[2])
+redis.pcall('SET', KEYS[3], '1', 'PX', ARGV[1]) -- not when its memory is full: nothing is inserted then either
 return record`
 const STAMP = `
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end
