@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import type { Level } from '../../src/access/access.ts'
 import type { Config } from '../../src/config/schema.ts'
 import type { Device, Offer, PasscodeOutcome, PushView, SmsOutcome, Way } from '../../src/duo/duo.ts'
-import type { Login, Next, Visit } from '../../src/login/login.ts'
+import type { Limited, Login, Next, Visit } from '../../src/login/login.ts'
 import type { FailedTries } from '../../src/login/logins.ts'
 import { judgeRedirect } from '../../src/login/redirect.ts'
 import type { Overview } from '../../src/login/settings.ts'
@@ -18,7 +18,7 @@ export interface Scene {
   push: PushView | null
   signIn: 'accepted' | Exclude<Awaited<ReturnType<Login['signIn']>>, { outcome: 'accepted' }>
   start: Awaited<ReturnType<Login['ring']>> | null
-  passcode: PasscodeOutcome | null
+  passcode: PasscodeOutcome | Limited | null
   sms: SmsOutcome
   claim: 'raised' | 'nothing' | 'ended'
   /** What the rules want, where it is not the plain answer below. */

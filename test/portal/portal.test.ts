@@ -85,6 +85,31 @@ describe('signing in', () => {
     expect(page.body).toContain('Too many tries')
   })
 
+  it.each([
+    ['name', null, 403, 'Signing in with this name is paused until an administrator lifts it.'],
+    ['name', NOW + 300_000, 429, 'Signing in with this name is paused until'],
+    ['address', null, 403, 'Signing in from your network is paused until an administrator lifts it.'],
+    ['address', NOW + 300_000, 429, 'Signing in from your network is paused until'],
+  ] as const)('tells of an administrator’s ban of a %s until %s', async (whose, until, status, words) => {
+    const { alice } = await at({ signIn: { outcome: 'banned', until, whose, by: 'administrator' } })
+    await alice.get('/')
+    const page = await alice.get(String((await signIn(alice)).headers.location))
+    expect(page.statusCode).toBe(status)
+    expect(page.headers['retry-after']).toBe(until === null ? undefined : '300')
+    expect(page.body).toContain(words)
+    expect(page.body).toContain('Paused by an administrator')
+    expect(page.body).not.toContain('Too many tries')
+  })
+
+  it('tells of too many requests with 429, and when to come back', async () => {
+    const { alice } = await at({ signIn: { outcome: 'limited', until: NOW + 30_000 } })
+    await alice.get('/')
+    const page = await alice.get(String((await signIn(alice)).headers.location))
+    expect(page.statusCode).toBe(429)
+    expect(page.headers['retry-after']).toBe('30')
+    expect(page.body).toContain('Too many requests')
+  })
+
   it('tells a browser without cookies what to allow', async () => {
     const { alice } = await at()
     await alice.get('/')

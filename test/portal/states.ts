@@ -215,6 +215,14 @@ export const states: readonly State[] = [
     message: now => ({ kind: 'banned', username: 'alice', until: now + 297_000, whose: 'name', by: 'regulation' }),
   },
   {
+    id: 'signin.banned.endless',
+    url: '/?m=1',
+    status: 403,
+    title: 'Paused – Sign in',
+    focus: 'h1',
+    message: () => ({ kind: 'banned', username: 'alice', until: null, whose: 'name', by: 'administrator' }),
+  },
+  {
     id: 'signin.expired',
     url: `/?${two}`,
     status: 200,
@@ -429,6 +437,14 @@ export const states: readonly State[] = [
     title: 'Paused – Confirm it’s you',
     focus: 'h1',
     scene: now => ({ level: 1, ban: { until: now + 297_000, whose: 'name', by: 'regulation' } }),
+  },
+  {
+    id: 'prove.banned.endless',
+    url: `/prove?${two}`,
+    status: 403,
+    title: 'Paused – Confirm it’s you',
+    focus: 'h1',
+    scene: () => ({ level: 1, ban: { until: null, whose: 'address', by: 'administrator' } }),
   },
   {
     id: 'passcode',

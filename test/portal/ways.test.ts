@@ -176,6 +176,31 @@ describe('a passcode', () => {
     expect(login.calls).not.toContain('claim')
   })
 
+  it('is not tried beyond the rate limit; the page says when it can be', async () => {
+    const { alice, login } = await at({
+      offer: choice([pixel], [passcode]),
+      passcode: { outcome: 'limited', until: NOW + 30_000 },
+    })
+    await alice.get('/prove/passcode')
+    const page = await alice.get(String((await alice.post('/prove/passcode', { passcode: '123456' })).headers.location))
+    expect(page.statusCode).toBe(429)
+    expect(page.headers['retry-after']).toBe('30')
+    expect(page.body).toContain('Too many requests')
+    expect(login.calls).not.toContain('claim')
+  })
+
+  it('is not asked for where an administrator has banned the person: no pause that ends is promised', async () => {
+    for (const whose of ['name', 'address'] as const) {
+      const banned = await at({ ban: { until: null, whose, by: 'administrator' } })
+      for (const path of ['/prove', '/prove/passcode']) {
+        const page = await banned.alice.get(path)
+        expect(page.statusCode).toBe(403)
+        expect(page.headers['retry-after']).toBeUndefined()
+        expect(page.body).toContain('is paused until an administrator lifts it.')
+      }
+    }
+  })
+
   it('stays possible after a fraud report: the page for the pause leads to it', async () => {
     const { alice } = await at({
       start: { outcome: 'paused', until: NOW + 3_600_000, why: 'fraud' },

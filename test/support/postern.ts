@@ -28,6 +28,8 @@ interface Wishes {
   readonly duoKeys?: string
   readonly users?: readonly string[]
   readonly rules?: readonly { domain: string; policy: string }[]
+  /** `server.endpoints.rate_limits`, YAML. Default: none, since all of a test comes from one address. */
+  readonly rateLimits?: string
   /** `storage.postgres`, YAML in braces. */
   readonly postgres?: string
   /** Further top-level sections, YAML. */

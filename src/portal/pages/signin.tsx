@@ -287,7 +287,7 @@ export function bannedPage(shell: Shell, id: keyof typeof banned, ban: Banned): 
   const { until, whose, by } = ban
   const { title, [whose]: body } = banned[id]
   return {
-    id,
+    id: until === null ? `${id}.endless` : id,
     status: until === null ? 403 : 429, // without an end there is nothing to wait for
     title,
     icon: 'attention',
