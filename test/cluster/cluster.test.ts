@@ -5,7 +5,7 @@ import { type Browser, type Cluster, type Member, startCluster } from './cluster
 
 const suite = endsWithSuite()
 let cluster: Cluster
-let members: readonly [Member, Member, Member, Member]
+let members: [Member, Member, Member, Member]
 beforeAll(async () => {
   cluster = await startCluster(4, suite)
   const [a, b, c, d] = cluster.members
@@ -136,6 +136,52 @@ describe('several Posterns behind a balancer, with nothing in common but Redis a
     expect((await cluster.browser().api('/api/firstfactor', { username: 'dave', password })).status).toBe(200)
   })
 
+  it('one is stopped and started anew, as in an upgrade, while a phone rings: nobody notices', async () => {
+    const { browser, press } = await ring('bob', members[2])
+    let stopped = false
+    let asked = 0
+    const visiting = (async () => {
+      for (; !stopped; asked += 1)
+        expect((await browser.get(`http://${cluster.host('one')}/`)).status, `request ${asked}`).toBe(200)
+    })()
+    const seen = await until(async () => {
+      const now = await transaction(browser, members[3])
+      return now.said === '' ? undefined : now
+    }, 'Duo said something')
+    const movedOn = transaction(browser, members[3], seen.seq)
+    expect(await members[2].stop()).toBe(0)
+    // It gave its lease back: no other has to wait it out.
+    expect(await movedOn).toMatchObject({ over: false })
+    press('approve')
+    await until(async () => (await transaction(browser, members[1])).over, 'it is over')
+    members[2] = await cluster.start(2)
+    stopped = true
+    await visiting
+    expect(asked).toBeGreaterThan(20)
+    expect((await browser.get('/prove/wait', members[2].url)).status).toBe(303)
+    expect(await gates(browser, members, 'two')).toEqual([200, 200, 200, 200])
+  })
+
+  it('row 102: while Redis stands still, no password is looked at: 503, neither refused nor let in; then all goes on', async () => {
+    const signIn = (member: Member) =>
+      cluster.browser().api('/api/firstfactor', { username: 'carol', password }, member.url)
+    const signedIn = cluster.browser()
+    await signedIn.signIn('carol')
+    const failed = countOf('login.failed')
+    cluster.redis.freeze()
+    try {
+      const answers = await Promise.all(members.map(signIn))
+      expect(answers.map(({ status }) => status)).toEqual([503, 503, 503, 503])
+      expect(await gates(signedIn, members, 'one')).toEqual([503, 503, 503, 503])
+      expect((await signedIn.get(`http://${cluster.host('public')}/`)).status).toBe(200)
+    } finally {
+      cluster.redis.thaw()
+    }
+    for (const member of members) await until(async () => (await signIn(member)).status === 200, 'people sign in again')
+    expect(await gates(signedIn, members, 'one')).toEqual([200, 200, 200, 200])
+    expect(countOf('login.failed')).toBe(failed)
+  })
+
   // Both at once: each waits out a lease of ten seconds.
   it('row 125: one is killed and one stands still while a phone rings: the others follow both pushes to their end', async () => {
     const [killed, frozen, ...others] = members
@@ -147,6 +193,7 @@ describe('several Posterns behind a balancer, with nothing in common but Redis a
         return now.said === '' ? undefined : now
       }, 'Duo said something')
     const before = await Promise.all([said(alice.browser, third), said(bob.browser, fourth)])
+    const told = frozen.events().length
     killed.signal('SIGKILL')
     frozen.signal('SIGSTOP')
     // Held until the record moves: another took it over.
@@ -169,7 +216,12 @@ describe('several Posterns behind a balancer, with nothing in common but Redis a
       expect((await browser.get('/prove/wait', member.url)).status).toBe(303)
       expect(await gates(browser, [...others, frozen], 'two')).toEqual([200, 200, 200])
     }
-    expect(frozen.events().filter(event => /^push\.(allowed|failed|timed-out)$/.test(event))).toEqual([])
+    expect(
+      frozen
+        .events()
+        .slice(told)
+        .filter(event => /^push\.(allowed|failed|timed-out)$/.test(event)),
+    ).toEqual([])
     // Nor does the balancer send anybody into nothing.
     for (let at = 0; at < 8; at += 1) expect((await bob.browser.get(`http://${cluster.host('two')}/`)).status).toBe(200)
   }, 25_000)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import Fastify from 'fastify'
 import { request } from 'undici'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
-import { duoKeys, password, setUp } from '../support/postern.ts'
+import { duoKeys, password, type Setup, setUp } from '../support/postern.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { type Cleanup, freePort, node, projectRoot, type Running, start } from '../support/process.ts'
 import { startProxy } from '../support/proxies.ts'
@@ -19,7 +19,10 @@ export interface Member extends Running {
 }
 
 export interface Cluster {
+  /** Those that were started first; in the order of `start`. */
   readonly members: readonly Member[]
+  /** Once more, after it ended. */
+  start(at: number): Promise<Member>
   readonly redis: RedisServer
   readonly simulator: Simulator
   /** nginx: one request here, the next one there. */
@@ -73,7 +76,7 @@ export async function startCluster(size: number, cleanup: Cleanup): Promise<Clus
   const appPort = (app.server.address() as AddressInfo).port
 
   const publicPort = await freePort()
-  const setups = []
+  const setups: Setup[] = []
   for (let at = 0; at < size; at += 1) {
     const setup = await setUp({ publicPort, duo: simulator, users: people, more: REGULATION }, cleanup)
     const text = readFileSync(setup.configFile, 'utf8')
@@ -86,23 +89,24 @@ export async function startCluster(size: number, cleanup: Cleanup): Promise<Clus
     setups.push(setup)
   }
   const main = join(projectRoot, 'dist/main.js')
-  const members = await Promise.all(
-    setups.map(async ({ configFile, port }): Promise<Member> => {
-      const running = start(node, [main, 'serve', '--config', configFile], { cleanup })
-      await running.line(/"msg":"serving"/)
-      return {
-        ...running,
-        url: `http://127.0.0.1:${port}`,
-        signal: name => void running.child.kill(name),
-        events: () => [...running.output().matchAll(/"event":"([^"]+)"/g)].flatMap(([, event]) => event ?? []),
-      }
-    }),
-  )
+  const launch = async (at: number): Promise<Member> => {
+    const setup = setups[at]
+    if (setup === undefined) throw new Error(`no Postern ${at}`)
+    const running = start(node, [main, 'serve', '--config', setup.configFile], { cleanup })
+    await running.line(/"msg":"serving"/)
+    return {
+      ...running,
+      url: `http://127.0.0.1:${setup.port}`,
+      signal: name => void running.child.kill(name),
+      events: () => [...running.output().matchAll(/"event":"([^"]+)"/g)].flatMap(([, event]) => event ?? []),
+    }
+  }
+  const members = await Promise.all(setups.map((_, at) => launch(at)))
   const [posternPort = 0, ...morePosternPorts] = setups.map(({ port }) => port)
   await startProxy('nginx', { publicPort, posternPort, morePosternPorts, appPort }, cleanup)
   const host = (name: string) => `${name}.postern.localhost:${publicPort}`
   const balancer = `http://127.0.0.1:${publicPort}`
-  return { members, redis, simulator, balancer, host, browser: () => browser(host, balancer) }
+  return { members, start: launch, redis, simulator, balancer, host, browser: () => browser(host, balancer) }
 }
 
 const REGULATION = 'regulation: { max_retries: 3, find_time: 2 minutes, ban_time: 5 minutes }\n'
