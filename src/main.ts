@@ -98,6 +98,7 @@ program
   )
   .addOption(configOption())
   .option('--new-key-file <file>', 'the file that holds the new key')
+  .option('--key-is-lost', 'forget what only the former key opens, and begin with the one that is configured')
   .action(async options =>
     end(await (await import('./commands/change-encryption-key.ts')).changeEncryptionKey(options)),
   )

@@ -1,23 +1,27 @@
+import type { Kysely } from 'kysely'
 import { pino } from 'pino'
 import { isPlaceholder } from '../config/checks/secrets.ts'
 import { secretFromFile } from '../config/environment.ts'
 import { loadConfig } from '../config/load.ts'
 import { formatProblem } from '../config/problem.ts'
 import type { Config } from '../config/schema.ts'
-import { changeKey } from '../storage/encryption-key.ts'
-import { openRecords } from '../storage/open-storage.ts'
+import { beginWithKey, changeKey } from '../storage/encryption-key.ts'
+import { bringUpToDate } from '../storage/migrate.ts'
+import { openPlaces } from '../storage/places.ts'
 import { StorageProblem } from '../storage/storage-problem.ts'
+import type { Tables } from '../storage/tables.ts'
 import { askSecret, Refused } from './ask.ts'
 
 const BYTES_AT_MOST = 1024
 
 /**
  * Encrypts what is secret in the records with another key: all of it or, when anything fails, nothing. The configuration still has the former
- * one. Resolves with the exit code: 1 when nothing was changed, 130 after Ctrl-C.
+ * one. With `keyIsLost` it has the new one, and what only the former opened is deleted. Resolves with the exit code: 1 when nothing was changed, 130 after Ctrl-C.
  */
 export async function changeEncryptionKey(options: {
   config: string
   newKeyFile?: string | undefined
+  keyIsLost?: boolean | undefined
 }): Promise<number> {
   const loaded = await loadConfig(options.config, process.env)
   if (!loaded.ok) {
@@ -26,8 +30,19 @@ export async function changeEncryptionKey(options: {
   }
   const { config } = loaded
   try {
+    if (options.keyIsLost) {
+      if (options.newKeyFile !== undefined)
+        throw new Refused('With --key-is-lost the key is the one of the configuration.')
+      const { deleted } = await inRecords(config.storage, db => beginWithKey(db, config.storage.encryption_key))
+      console.log(
+        `The records begin with the key of the configuration. Remembered browsers that were forgotten: ${deleted}.`,
+      )
+      return 0
+    }
     const next = requireStrong(await newKey(options.newKeyFile), config)
-    const { encrypted, deleted } = await changeIn(config.storage, next)
+    const { encrypted, deleted } = await inRecords(config.storage, db =>
+      changeKey(db, { former: config.storage.encryption_key, next }, 'the records'),
+    )
     console.log(
       `Encrypted anew: ${encrypted}.${deleted === 0 ? '' : ` Of a key before that one, so of no use, and deleted: ${deleted}.`}`,
     )
@@ -66,11 +81,17 @@ function requireStrong(key: string, { storage, session }: Config): string {
   return key
 }
 
-async function changeIn(storage: Config['storage'], next: string) {
-  const { records, close } = await openRecords(storage, { log: pino({ level: 'silent' }) })
+/** Whichever key they are of. @throws {StorageProblem} */
+async function inRecords<T>(storage: Config['storage'], work: (db: Kysely<Tables>) => Promise<T>): Promise<T> {
+  const log = pino({ level: 'silent' })
+  const [place] = await openPlaces(storage, { log, machine: false, make: true })
+  if (place?.migrated == null) throw new Error('a configuration without a place for records')
   try {
-    return await changeKey(records, { former: storage.encryption_key, next }, 'the records')
+    await bringUpToDate(place.migrated)
+    return await work(place.migrated.db)
+  } catch (error) {
+    throw place.problemOf(error)
   } finally {
-    await close()
+    await place.close()
   }
 }

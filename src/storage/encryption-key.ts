@@ -78,6 +78,16 @@ export async function fits(db: Kysely<Tables>, encryptionKey: string): Promise<b
 export const isOf = (encryptionKey: string, sealed: string): boolean =>
   boxOf(encryptionKey).open(sealed, KEY_CHECK) === KEY_CHECK
 
+/** For a key that is lost: deletes what only it opens, and begins with this one. */
+export async function beginWithKey(db: Kysely<Tables>, encryptionKey: string): Promise<{ readonly deleted: number }> {
+  return db.transaction().execute(async transaction => {
+    const { numDeletedRows } = await transaction.deleteFrom('postern_remembered_browsers').executeTakeFirst()
+    await transaction.deleteFrom('postern_about').where('name', '=', KEY_CHECK).execute()
+    await requireKey(transaction, encryptionKey, 'the records')
+    return { deleted: Number(numDeletedRows) }
+  })
+}
+
 /**
  * Encrypts everything anew, in one transaction: until its end all is of the former key, afterwards all is of the new one. What the former key does not
  * open is of no use to anybody, and is deleted.
@@ -92,7 +102,7 @@ export async function changeKey(
   return db.transaction().execute(async transaction => {
     // Taken first: another change of the key waits here, and finds that it has the wrong one.
     await transaction.updateTable('postern_about').set({ name: KEY_CHECK }).where('name', '=', KEY_CHECK).execute()
-    if (!(await hasKey(transaction, keys.former))) throw new StorageProblem('storage-key', where)
+    await requireKey(transaction, keys.former, where)
     const rows = await transaction
       .selectFrom('postern_remembered_browsers')
       .select(['id', 'username', 'token'])

@@ -127,6 +127,15 @@ describe('postern change-encryption-key', () => {
     expect((await run(setup, 'change-encryption-key', ['--new-key-file', file])).code).toBe(0)
   })
 
+  it('begins with another key where the former one is lost', async () => {
+    const setup = await setUp()
+    await run(setup, 'change-encryption-key', [], `${next}\n`)
+    expect((await run(setup, 'change-encryption-key', ['--key-is-lost'])).output).toContain('forgotten: 0')
+    expect((await examine(setup.configFile, {})).findings).not.toContainEqual(
+      expect.objectContaining({ reason: 'storage-key' }),
+    )
+  })
+
   it.each([
     ['too short', 'short', /fewer than 20/],
     ['guessable', 'aaaaaaaaaaaaaaaaaaaaaaaa', /guessed/],

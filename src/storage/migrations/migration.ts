@@ -11,7 +11,7 @@ export interface Migration {
   readonly machine?: Part
   /**
    * Whether a Postern from before it cannot work once it ran: a column is renamed, or must be filled. Without it both work side by side during an
-   * upgrade (docs/decisions/0010-migrations.md), so it only adds: tables, columns that may be empty or have a default, indexes.
+   * upgrade (docs/decisions/0010-two-versions.md), so it only adds: tables, columns that may be empty or have a default, indexes.
    */
   readonly breaking?: true
 }
