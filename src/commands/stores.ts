@@ -4,7 +4,7 @@ import { formatProblem } from '../config/problem.ts'
 import type { Config } from '../config/schema.ts'
 import { openSessions } from '../session/open-sessions.ts'
 import type { Sessions } from '../session/session.ts'
-import { openStorage } from '../storage/open-storage.ts'
+import { openRecords, openStorage } from '../storage/open-storage.ts'
 import { openRedis } from '../storage/redis/open-redis.ts'
 import { type Audit, createAudit } from '../telemetry/audit.ts'
 import { createLog } from '../telemetry/log.ts'
@@ -41,10 +41,10 @@ export async function openStores(file: string): Promise<Stores | null> {
     for (const one of closing.toReversed()) await one()
   }
   try {
-    const storage = await openStorage(config.storage, { log })
-    closing.push(() => storage.close())
     const redis = config.session.redis === undefined ? null : await openRedis(config.session.redis, { clock, log })
     if (redis !== null) closing.push(() => redis.close())
+    const storage = await (redis === null ? openStorage : openRecords)(config.storage, { log })
+    closing.push(() => storage.close())
     const audit = createAudit(log)
     const sessions = await openSessions({ config: config.session, storage, redis, clock, log, audit })
     closing.push(() => sessions.close())
