@@ -37,10 +37,14 @@ export interface PostgresServer {
 
 export const PASSWORD = 'a-password-of-this-test'
 
-/** A PostgreSQL of the suite's own, in a temporary folder, run by another user than root. Call it from a `beforeAll`. */
+/**
+ * A PostgreSQL of the suite's own, in a temporary folder, run by another user than root. Call it from a `beforeAll`.
+ * @param files further ones of its data folder: certificates, or another pg_hba.conf
+ */
 export async function startPostgres(
   cleanup: ReturnType<typeof endsWithSuite>,
   settings: Readonly<Record<string, string | number>> = {},
+  files: Readonly<Record<string, string>> = {},
 ): Promise<PostgresServer> {
   const bin = programs()
   const folder = temporaryFolder(cleanup)
@@ -68,6 +72,10 @@ export async function startPostgres(
     join(data, 'pg_hba.conf'),
     'local all postgres trust\nlocal all all scram-sha-256\nhost all all all scram-sha-256\n',
   )
+  for (const [name, content] of Object.entries(files)) {
+    writeFileSync(join(data, name), content, { mode: 0o600 })
+    if (isRoot) chownSync(join(data, name), numberOf('-u'), numberOf('-g'))
+  }
   const all = { fsync: 'off', autovacuum: 'off', shared_buffers: '16MB', log_min_messages: 'fatal', ...settings }
 
   let running: Running | undefined

@@ -119,8 +119,10 @@ function reasonOf(error: unknown) {
     if (code === '42501') return 'storage-postgres-rights'
     return code === '25006' ? 'storage-postgres-read-only' : 'storage-postgres'
   }
-  const aboutTls = /CERT|TLS|SSL|ISSUER/.test(code) || (error instanceof Error && /\bSSL\b/.test(error.message))
-  return aboutTls ? 'storage-postgres-tls' : 'storage-postgres'
+  // OpenSSL's words for a certificate have no prefix in common: what is neither the system's nor Node's own is TLS's.
+  const ofTls = /^(?:EPROTO$|ERR_(?:SSL|TLS)_)/.test(code) || (code !== '' && !/^(?:E[A-Z0-9]+$|EAI_|ERR_)/.test(code))
+  const saysSo = error instanceof Error && /\bSSL\b/.test(error.message)
+  return ofTls || saysSo ? 'storage-postgres-tls' : 'storage-postgres'
 }
 
 /** One that tried several addresses has no words of its own. */
