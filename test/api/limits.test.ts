@@ -1,11 +1,16 @@
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { hash } from 'argon2'
 import { request } from 'undici'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { MINUTE } from '../../src/clock.ts'
 import { demoUsers } from '../../src/commands/simulator.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
+import { sqliteCounters } from '../../src/users/sqlite-counter.ts'
 import { type InProcess, openPostern } from '../support/in-process.ts'
 import { duoKeys, password } from '../support/postern.ts'
+import { until } from '../support/process.ts'
 
 /** A client that keeps no cookies unless it is told to. `from` is what the proxy in front says of its address. */
 async function post(
@@ -95,6 +100,40 @@ describe('row 102: while the counters cannot be written', () => {
     expect(postern.events('login.succeeded')).toHaveLength(0)
     for (let i = 0; i < 2; i++) expect((await signIn(postern, 'alice', 'wrong')).status).toBe(401)
     await signedIn(postern) // two are counted, not four
+  })
+})
+
+describe('an administrator’s ban', () => {
+  it('that comes while the password is looked at ends the session that begins by it', async () => {
+    const postern = await openPostern()
+    const file = new DatabaseSync(join(postern.setup.folder, 'postern.sqlite3'))
+    onTestFinished(() => file.close())
+    const people = sqliteCounters(file, () => postern.now)('people', {
+      max_retries: 3,
+      find_time: 2 * MINUTE,
+      ban_time: 5 * MINUTE,
+    })
+    const rows = (table: string) => file.prepare(`SELECT * FROM ${table}`).all().length
+    // So slow that a ban comes between.
+    const slow = await hash(password, { memoryCost: 64 * 1024, timeCost: 16, parallelism: 1 })
+    const users = join(postern.setup.folder, 'users.yml')
+    writeFileSync(users, readFileSync(users, 'utf8').replace(/(alice:.*?password: )\S+/s, `$1${slow}`))
+    await until(async () => {
+      const began = performance.now()
+      await signedIn(postern)
+      return performance.now() - began > 200
+    }, 'the slow hash is in use')
+    const before = rows('postern_sessions')
+    const trying = signIn(postern, 'alice', password)
+    await until(() => rows('postern_login_tries_person') > 0, 'the try is counted')
+    await people.ban('alice', { until: null, reason: null })
+    const answer = await trying
+    expect(answer.status).toBe(401)
+    expect(answer.headers['set-cookie']).toBeUndefined()
+    expect(postern.events('login.banned')).toMatchObject([{ username: 'alice' }])
+    expect(rows('postern_sessions')).toBe(before)
+    await people.lift('alice')
+    await signedIn(postern)
   })
 })
 
