@@ -6,6 +6,7 @@ import type { Config } from '../config/schema.ts'
 import type { Login } from '../login/login.ts'
 import { problems } from '../problems/problems.ts'
 import { Unavailable } from '../problems/unavailable.ts'
+import { type Occasional, occasional } from '../telemetry/occasional.ts'
 import { newReference } from '../telemetry/reference.ts'
 import { type Asset, buildAssets } from './assets.ts'
 import { type Context, contextOf, hasToken, isFromPortal, type Portal, send } from './context.ts'
@@ -65,7 +66,10 @@ export async function portal(app: FastifyInstance, { login, config, clock, log, 
   app.removeAllContentTypeParsers()
   await app.register(formbody, { bodyLimit: FORM_BYTES_AT_MOST, parser: text => ({ fields: parseParameters(text) }) })
 
-  app.setErrorHandler((error: FastifyError, request, reply) => answerError(parts, log, error, request, reply))
+  const occasionally = occasional(clock, newReference)
+  app.setErrorHandler((error: FastifyError, request, reply) =>
+    answerError(parts, { log, occasionally }, error, request, reply),
+  )
 
   const visited = async (request: FastifyRequest, reply: FastifyReply): Promise<Context | undefined> => {
     const visit = await login.visit(request)
@@ -163,7 +167,7 @@ function strangerShell({ words, config, assets, login, clock }: Portal): Shell {
 /** Nothing is guessed from an error's shape: what is known to be the client's has its page, all else is a bug with a reference. */
 async function answerError(
   parts: Portal,
-  log: FastifyBaseLogger,
+  { log, occasionally }: { log: FastifyBaseLogger; occasionally: Occasional },
   error: FastifyError,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -173,9 +177,10 @@ async function answerError(
     const show = (view: View) => send(reply, shell, view)
     if (error instanceof BadParameters) return show(plainPage(shell, 'bad'))
     if (error instanceof Unavailable) {
-      const reference = newReference()
       const { reason } = error
-      log.error({ ref: reference, reason, err: error }, `the portal cannot answer. ${problems[reason].title}`)
+      const reference = occasionally(reason, (ref, unwritten) =>
+        log.error({ ref, reason, unwritten, err: error }, `the portal cannot answer. ${problems[reason].title}`),
+      )
       return show(errorPage(shell, 'down', reference))
     }
     const status = clientErrors[error.code]
