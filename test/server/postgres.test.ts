@@ -55,6 +55,7 @@ async function openHouse() {
   }
   return {
     postern,
+    database,
     ask,
     gate,
     signIn: () => ask('POST', '/api/firstfactor', { json: { username: 'alice', password } }),
@@ -71,10 +72,16 @@ const errorsOf = (text: string) =>
 
 describe('records in PostgreSQL', () => {
   it('serve a whole sign-in with a push, and keep the device', async () => {
-    const { signIn, prove, gate } = await openHouse()
+    const { signIn, prove, gate, postern, database } = await openHouse()
     expect((await signIn()).status).toBe(200)
     expect((await prove()).status).toBe(200)
     expect(await gate('two')).toMatchObject({ status: 200 })
+    const logins = () => server.query('select username, factor from postern.postern_logins', database)
+    await until(async () => (await logins()).length >= 2, 'the logins are written down')
+    expect(await server.query('select username, method from postern.postern_duo_devices', database)).toEqual([
+      { username: 'alice', method: 'push' },
+    ])
+    expect(errorsOf(postern.text())).toEqual([])
   })
 
   it('row 158: while it is restarted, who is in stays in, nothing new is proved, it is told once, and it heals', async () => {

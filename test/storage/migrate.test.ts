@@ -13,7 +13,7 @@ import { sqliteDialect } from '../../src/storage/sqlite-dialect.ts'
 import { StorageProblem } from '../../src/storage/storage-problem.ts'
 import type { Tables } from '../../src/storage/tables.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres.ts'
-import { endsWithSuite, temporaryFolder } from '../support/process.ts'
+import { endsWithSuite, node, start, temporaryFolder, until } from '../support/process.ts'
 
 const cleanup = endsWithSuite()
 let server: PostgresServer
@@ -159,6 +159,47 @@ describe.each([
     )
     expect(ends).toHaveLength(4)
     expect(await executedIn(store.connect())).toEqual(Object.keys(tomorrow))
+  })
+})
+
+describe('a Postern that is killed while it migrates', () => {
+  const times = process.env.POSTERN_LONG ? 100 : 6
+
+  async function killedOften(storage: object): Promise<void> {
+    const script = `
+      import { openRecords } from ${JSON.stringify(join(import.meta.dirname, '../../src/storage/open-storage.ts'))}
+      console.log('begins')
+      const storage = await openRecords(${JSON.stringify(storage)}, { log: { info() {}, warn() {}, error() {} } })
+      console.log('is open')
+      await storage.close()`
+    for (let nth = 0; nth < times; nth += 1) {
+      const running = start(node, ['--input-type=module-typescript', '-e', script])
+      await running.line(/begins/)
+      const moment = performance.now() + (120 * nth) / times
+      await until(() => performance.now() >= moment, 'its moment')
+      await running.stop('SIGKILL')
+    }
+    const last = start(node, ['--input-type=module-typescript', '-e', script])
+    expect(await last.exit, last.output()).toBe(0)
+  }
+
+  it('row 160: leaves a file that the next one opens, with all or none of each', async () => {
+    const path = join(temporaryFolder(), 'postern.sqlite3')
+    await killedOften({ encryption_key: 'k'.repeat(20), local: { path } })
+    const database = new DatabaseSync(path, { readOnly: true })
+    onTestFinished(() => database.close())
+    const names = database
+      .prepare('SELECT name FROM postern_migrations ORDER BY name')
+      .all()
+      .map(({ name }) => name)
+    expect(names).toEqual(Object.keys(sqliteMigrations))
+  })
+
+  it('row 160: leaves PostgreSQL so too, and no lock there', async () => {
+    const postgres = await server.database()
+    await killedOften({ encryption_key: 'k'.repeat(20), postgres })
+    const rows = await server.query('select name from postern.postern_migrations order by name', postgres.database)
+    expect(rows.map(({ name }) => name)).toEqual(Object.keys(postgresMigrations))
   })
 })
 

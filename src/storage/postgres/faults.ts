@@ -7,6 +7,7 @@ const unavailable = [
   /^25P0[34]$/, // a transaction that took too long
   /^28/, // the password was changed under us
   /^3D000$/, // the database is gone
+  /^40P01$/, // two transactions waited for each other
   /^53/, // connections, memory, disk
   /^55P03$/, // a lock was waited for too long
   /^57/, // shutdown, restart, deadline, killed by an administrator
