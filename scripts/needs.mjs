@@ -97,6 +97,7 @@ export const testNeeds = [
       'test/session/redis*',
       'test/users/*redis*',
       'test/duo/redis*',
+      'test/duo/soak*',
       'test/duo/records*',
       'test/cluster/**',
     ],

@@ -1,10 +1,12 @@
 // A Postern of its own for soak.test.ts, as far as sessions and pushes go: it does what its parent asks over IPC, and its clock is moved so.
 import { pino } from 'pino'
+import { redis as redisKeys } from '../../src/config/redis.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { openDuo } from '../../src/duo/open-duo.ts'
 import { openSessions } from '../../src/session/open-sessions.ts'
 import type { Session } from '../../src/session/session.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
+import { openRedis } from '../../src/storage/redis/open-redis.ts'
 import { duoConfig, facts, push, unregulated } from './people.ts'
 
 export type FromParent =
@@ -17,7 +19,7 @@ export type ToParent =
   | { readonly id: number; readonly value?: unknown; readonly error?: string }
 export type Calls = typeof calls
 
-const [file = '', port = '', caFile = '', begun = '0'] = process.argv.slice(2)
+const [file = '', port = '', caFile = '', begun = '0', redisPort = ''] = process.argv.slice(2)
 let ahead = Number(begun)
 const clock = () => Date.now() + ahead
 const log = pino({ level: 'silent' })
@@ -29,7 +31,11 @@ const config = configSchema.shape.session.parse({
 const [domain] = config.cookies
 if (domain === undefined) throw new Error('no domain')
 const storage = await openStorage({ encryption_key: 'x'.repeat(20), local: { path: file } }, { log })
-const sessions = await openSessions({ config, storage, redis: null, clock, log, audit })
+const redis =
+  redisPort === ''
+    ? null
+    : await openRedis(redisKeys.parse({ host: '127.0.0.1', port: Number(redisPort) }), { clock, log })
+const sessions = await openSessions({ config, storage, redis, clock, log, audit })
 const guard = {
   first_pause: '1s',
   longest_pause: '2s',
@@ -44,7 +50,7 @@ const duo = await openDuo({
   encryptionKey: 'x'.repeat(20),
   people: unregulated,
   storage,
-  redis: null,
+  redis,
   clock,
   log,
   audit,
@@ -80,6 +86,11 @@ const calls = {
     if (claimed === null) return false
     return (await sessions.raise(session, { how: 'push', at: clock(), said: '' })) !== 'ended'
   },
+  /** What was given as `credential`, of all sessions at level 2. */
+  async level2(_id: number): Promise<string[]> {
+    const all = await sessions.listAll(100_000)
+    return all.flatMap(({ session }) => (session.level === 2 ? [session.credential] : []))
+  },
   async signOut(_id: number, session: Session): Promise<void> {
     await duo.cancel(session.key)
     await sessions.end(session)
@@ -98,15 +109,25 @@ async function answer({ id, call, args }: Extract<FromParent, { call: unknown }>
   }
 }
 
+const underway = new Set<Promise<void>>()
+
 process.on('message', (message: FromParent) => {
   if ('ahead' in message) ahead = message.ahead
   else if ('gone' in message) waiting.get(message.gone)?.abort()
-  else void answer(message)
+  else {
+    const answering = answer(message)
+    underway.add(answering)
+    void answering.then(() => underway.delete(answering))
+  }
 })
 process.on('disconnect', () => process.exit(1))
 process.on('SIGTERM', async () => {
+  // As the server does: held answers are ended, the others are finished.
+  for (const held of waiting.values()) held.abort()
+  await Promise.all(underway)
   await duo.close()
   await sessions.close()
+  await redis?.close()
   await storage.close()
   process.exit(0)
 })

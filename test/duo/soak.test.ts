@@ -7,6 +7,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import type { Session } from '../../src/session/session.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
 import { node, temporaryFolder, until } from '../support/process.ts'
+import { startRedis } from '../support/redis.ts'
 import { keys } from './people.ts'
 import type { Calls, FromParent, ToParent } from './soak-postern.ts'
 
@@ -104,9 +105,43 @@ async function startProcess(args: readonly string[]): Promise<Process> {
   }
 }
 
-it(
-  `${PUSHES} pushes of ${USERS} people over two Posterns, with answers, aborts, reloads, logouts, restarts and kills at random: no session has a level that it did not earn, and nobody is left stuck`,
-  async () => {
+/** Where sessions and pushes are; and whether no push is open, and none is followed. */
+interface Store {
+  readonly redisPort: string
+  isQuiet(): Promise<boolean>
+}
+
+async function inFile(file: string): Promise<Store> {
+  return {
+    redisPort: '',
+    async isQuiet() {
+      const database = new DatabaseSync(file, { timeout: 5_000 })
+      try {
+        expect(database.prepare('pragma integrity_check').all()).toEqual([{ integrity_check: 'ok' }])
+        const open = 'select 1 from postern_pushes where ended_at is null or lease_until is not null'
+        return database.prepare(open).get() === undefined
+      } finally {
+        database.close()
+      }
+    },
+  }
+}
+
+async function inRedis(): Promise<Store> {
+  const { port, ask } = await startRedis({ cleanup: onTestFinished })
+  const none = async (pattern: string) => (await ask('KEYS', `postern:push:{push}:${pattern}`)) === ''
+  return {
+    redisPort: String(port),
+    isQuiet: async () => (await none('leases:')) && (await none('in-flight:*')) && (await none('ringing:*')),
+  }
+}
+
+it.each([
+  { where: 'a file', openStore: inFile },
+  { where: 'Redis', openStore: inRedis },
+])(
+  `${PUSHES} pushes of ${USERS} people over two Posterns on $where, with answers, aborts, reloads, logouts, restarts and kills at random: no session has a level that it did not earn, and nobody is left stuck`,
+  async ({ openStore }) => {
     const random = randomFrom(SEED)
     const chance = (share: number) => random() < share
     const pick = <T>(of: readonly T[]): T => {
@@ -133,7 +168,8 @@ it(
     const caFile = join(folder, 'ca.pem')
     writeFileSync(caFile, simulator.ca)
 
-    const openPostern = () => startProcess([file, String(simulator.apiPort), caFile, String(ahead)])
+    const store = await openStore(file)
+    const openPostern = () => startProcess([file, String(simulator.apiPort), caFile, String(ahead), store.redisPort])
     const posterns = [await openPostern(), await openPostern()]
     const any = () => pick(posterns)
     const moveClock = (by: number) => {
@@ -221,15 +257,11 @@ it(
     await Promise.all(Array.from({ length: AT_ONCE }, work))
     await restarting
 
-    const database = new DatabaseSync(file, { timeout: 5_000 })
-    onTestFinished(() => database.close())
-    const sound = database.prepare('pragma integrity_check').all()
-    expect(sound).toEqual([{ integrity_check: 'ok' }])
     // Of all sessions at level 2, whoever was told of them: somebody pressed Approve for this very sign-in, and had not signed out before.
     const byMark = new Map(episodes.map(one => [one.mark, one]))
-    const level2 = database.prepare('select credential from postern_sessions where level = 2').all()
-    for (const { credential } of level2) {
-      const of = byMark.get(String(credential))
+    const level2 = await any().ask('level2')
+    for (const credential of level2) {
+      const of = byMark.get(credential)
       expect(of).toMatchObject({ signedOut: false })
       expect(of && onPhone(of.session).map(({ state }) => state)).toContain('approved')
     }
@@ -238,13 +270,7 @@ it(
     moveClock(3_600_000)
     simulator.clockMoved()
     // With its lease a push gives up the last that Duo may say of it: no denial of before is heard after that.
-    await until(
-      () =>
-        database.prepare('select 1 from postern_pushes where ended_at is null or lease_until is not null').get() ===
-        undefined,
-      'no push is open, and none is followed',
-      30_000,
-    )
+    await until(() => store.isQuiet(), 'no push is open, and none is followed', 30_000)
     moveClock(2_001) // the longest pause
     simulator.setPolicy({ answer: 'allow' })
     const last = any()
