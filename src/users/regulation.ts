@@ -120,24 +120,29 @@ export function openRegulation(open: OpenCounter, settings: Config['regulation']
     return entry !== null && isEntry(entry) ? { ...entry, forget: entry.takeBack } : entry
   }
 
-  /** All of the parts or none: where one refuses or fails, those before it are taken back. */
-  async function enterAll(parts: readonly (() => Promise<Entry | Banned | null>)[]): Promise<Entry[] | Banned> {
-    const entries: Entry[] = []
+  /** What fails fails whole: what was counted before it is taken back. */
+  async function orTakeBack<Result>(entries: readonly Entry[], work: () => Promise<Result>): Promise<Result> {
     try {
-      for (const part of parts) {
-        const entry = await part()
-        if (entry === null) continue
-        if (isEntry(entry)) entries.push(entry)
-        else {
-          await each(entries, 'takeBack')
-          return entry
-        }
-      }
-      return entries
+      return await work()
     } catch (error) {
       await each(entries, 'takeBack').catch(() => undefined) // the first failure is the one to tell
       throw error
     }
+  }
+
+  /** All of the parts or none: where one refuses or fails, those before it are taken back. */
+  async function enterAll(parts: readonly (() => Promise<Entry | Banned | null>)[]): Promise<Entry[] | Banned> {
+    const entries: Entry[] = []
+    for (const part of parts) {
+      const entry = await orTakeBack(entries, part)
+      if (entry === null) continue
+      if (!isEntry(entry)) {
+        await each(entries, 'takeBack')
+        return entry
+      }
+      entries.push(entry)
+    }
+    return entries
   }
 
   return {
@@ -151,32 +156,23 @@ export function openRegulation(open: OpenCounter, settings: Config['regulation']
     },
 
     async beginPasscode({ person, ip }) {
-      const entered = await enterAll([() => enter(passcodes, person, byUser, 'name'), () => enterAddress(ip)])
+      const entered = await enterAll([() => enterAddress(ip), () => enter(passcodes, person, byUser, 'name')])
       return Array.isArray(entered) ? tryOf(entered, entered) : { banned: entered }
     },
 
     async begin({ typed, person, ip }) {
+      // The address first: a banned one must not count against a name.
       const entered = await enterAll([
-        // Asked first, and counted last: a banned address must not bring a ban on a name.
-        () => enter(addresses, keyOfAddress(ip), false, 'address'),
-        () => enter(typedNames, keyOfTyped(typed), byUser, 'name'),
         () => enterAddress(ip),
+        () => enter(typedNames, keyOfTyped(typed), byUser, 'name'),
       ])
       if (!Array.isArray(entered)) return { banned: entered }
-      const hidden = person === undefined ? null : await enterOrTakeBack(entered, person)
-      const isBanned = hidden !== null && !isEntry(hidden)
-      const all = hidden !== null && isEntry(hidden) ? [...entered, hidden] : entered
-      return { ...tryOf(entered, all), mayBeEvaluated: !isBanned }
+      const hidden =
+        person === undefined ? null : await orTakeBack(entered, () => enter(people, person, byUser, 'name'))
+      if (hidden === null) return { ...tryOf(entered, entered), mayBeEvaluated: true }
+      const mayBeEvaluated = isEntry(hidden)
+      return { ...tryOf(entered, mayBeEvaluated ? [...entered, hidden] : entered), mayBeEvaluated }
     },
-  }
-
-  async function enterOrTakeBack(entered: readonly Entry[], person: string): Promise<Entry | Banned | null> {
-    try {
-      return await enter(people, person, byUser, 'name')
-    } catch (error) {
-      await each(entered, 'takeBack').catch(() => undefined)
-      throw error
-    }
   }
 }
 

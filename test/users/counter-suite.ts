@@ -64,6 +64,13 @@ export function counterSuite(title: string, newStore: () => Promise<Store>): voi
       expect(await attempt('john')).toMatchObject({ left: 2 })
     })
 
+    it('starts anew after a ban also where so many end with it that not all are cleared at once', async () => {
+      const { attempt, clock } = await opened({ limits: { max_retries: 2, find_time: DAY } })
+      for (let i = 0; i < 60; i++) for (let round = 0; round < 2; round++) await attempt(`name ${i}`)
+      clock.move(5 * MINUTE)
+      expect(await attempt('name 59')).toMatchObject({ left: 1 })
+    })
+
     it('forgets tries after find_time, one by one', async () => {
       const { attempt, clock } = await opened()
       await attempt('john')

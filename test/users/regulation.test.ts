@@ -182,6 +182,22 @@ describe('by address', () => {
     expect(await passcode('bob')).toEqual({ banned })
   })
 
+  it('a banned address counts against no name, not even for a moment', async () => {
+    const { begin, clock, open } = await opened({ settings: { modes: ['user', 'ip'] } })
+    const until = clock.read() + MINUTE
+    await open('addresses', regulated).ban(HERE, { until, reason: null })
+    const fromHere = Array.from({ length: 20 }, () => begin('john'))
+    expect(await begin('john', 'john', '192.0.2.2')).toMatchObject({ triesLeft: 2 })
+    for (const refused of await Promise.all(fromHere)) expect(refused).toHaveProperty('banned.whose', 'address')
+  })
+
+  it('a try at a name that is banned, which nobody looks at, counts against no address', async () => {
+    const { begin, attempt } = await opened({ settings: { modes: ['user', 'ip'] } })
+    for (let i = 0; i < 3; i++) await attempt('john', 'john', `192.0.2.${100 + i}`)
+    for (let i = 0; i < 5; i++) expect(await begin('john')).toHaveProperty('banned.whose', 'name')
+    expect(await attempt('ann')).toMatchObject({ triesLeft: 2 })
+  })
+
   it('with both modes the smaller count is shown, and a banned address brings no ban on a name', async () => {
     const { attempt, begin, clock } = await opened({ settings: { modes: ['user', 'ip'] } })
     await attempt('ann')
