@@ -21,6 +21,8 @@ const CLEAN_EVERY: Milliseconds = 10 * MINUTE
 /** Between the beginnings of two polls of one push, once Duo has answered two at once. */
 const POLL_INTERVAL: Milliseconds = SECOND
 const WRITE_TRIES = 5
+/** About a minute: whoever waits for the answer waits no longer. Nobody else can take the push over meanwhile. */
+const TRIES_WHILE_DOWN = 60
 
 export interface Follower {
   /** Name of this process in a lease. */
@@ -119,15 +121,16 @@ export function openFollower(parts: Parts): Follower {
     })
   }
 
-  /** An answer that Duo gives once must not be lost to a store that is busy for a moment. */
+  /** An answer that Duo gives once must not be lost to a store that is busy for a moment, nor to one that is restarted. */
   async function applyFirmly(id: string, event: PushEvent) {
     for (let tries = 1; ; tries += 1) {
       try {
         return await apply(id, event, true)
       } catch (error) {
-        if (tries === WRITE_TRIES || closing) throw error
-        log.warn({ err: error }, 'a push could not be written; trying again')
-        await sleep(tries * 200, undefined, { ref: false })
+        const isDown = error instanceof Unavailable
+        if (closing || tries >= (isDown ? TRIES_WHILE_DOWN : WRITE_TRIES)) throw error
+        if (!isDown) log.warn({ err: error }, 'a push could not be written; trying again')
+        await sleep(Math.min(tries * 200, SECOND), undefined, { ref: false })
       }
     }
   }
