@@ -14,6 +14,7 @@ export interface Answer {
 interface Line {
   readonly level: string
   readonly reason?: string
+  readonly event?: string
   readonly msg: string
 }
 
@@ -63,7 +64,8 @@ export async function postern(redisKeys: string, cleanup: Cleanup) {
       headers: { host, 'content-type': 'application/json', ...(cookie === '' ? {} : { cookie }) },
       body: JSON.stringify(body),
     })
-  const signIn = () => api('/api/firstfactor', { username: 'alice', password })
+  const signInWith = (given: string) => api('/api/firstfactor', { username: 'alice', password: given })
+  const signIn = () => signInWith(password)
   const lines = () =>
     running
       .output()
@@ -74,6 +76,7 @@ export async function postern(redisKeys: string, cleanup: Cleanup) {
     gate,
     portal,
     signIn,
+    signInWith,
     signOut: (cookie: string) => api('/api/logout', {}, cookie),
     health: async () => await send('/api/health', { headers: { host } }),
     lines,
