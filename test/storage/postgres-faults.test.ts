@@ -168,6 +168,20 @@ describe('PostgreSQL', () => {
     server.thaw()
   })
 
+  it('row 158: one connection gives no answer any more: it is not used again', async () => {
+    const { records, config } = await open()
+    await read(records)
+    const of = `select pid from pg_stat_activity where datname = '${config.database}' and usename = 'postern'`
+    const pids = (await server.query(of)).map(({ pid }) => Number(pid))
+    expect(pids).toHaveLength(1)
+    for (const pid of pids) process.kill(pid, 'SIGSTOP')
+    onTestFinished(() => {
+      for (const pid of pids) process.kill(pid, 'SIGCONT')
+    })
+    await fails(read(records))
+    expect(await read(records)).toEqual([])
+  })
+
   it('a statement that takes too long is ended by the server', async () => {
     const { records, config } = await open()
     const other = await open({}, { ...config, timeout: 10_000 })
