@@ -55,6 +55,25 @@ program
   .option('--json', 'for programs')
   .action(async options => end(await (await import('./commands/doctor.ts')).doctor(options)))
 
+const sessions = program.command('sessions').description('list and end sessions; it counts from the next request on')
+sessions
+  .command('list')
+  .description('print who is signed in, where and since when')
+  .addOption(configOption())
+  .option('--user <name>', 'of this person only')
+  .option('--json', 'for programs')
+  .action(async options => end(await (await import('./commands/sessions.ts')).listSessions(options)))
+sessions
+  .command('revoke')
+  .description('end a session, all of a person, or all')
+  .argument('[session]', 'as list shows it, or its beginning')
+  .addOption(configOption())
+  .option('--user <name>', 'all of this person')
+  .option('--all', 'all of everybody')
+  .action(async (session, options) =>
+    end(await (await import('./commands/sessions.ts')).revokeSessions(session, options)),
+  )
+
 const bans = program.command('bans').description('list, add and lift bans of people and addresses')
 bans
   .command('list')

@@ -7,7 +7,8 @@ import { openBans, type SeenBan, type Whom } from '../users/bans.ts'
 import { isPlausibleName } from '../users/names.ts'
 import { openCounters } from '../users/regulation.ts'
 import { whoseName } from '../users/whose-name.ts'
-import { openStores, type Stores } from './stores.ts'
+import { columns } from './columns.ts'
+import { refused, withStores } from './stores.ts'
 
 interface Options {
   readonly config: string
@@ -71,23 +72,6 @@ export async function revokeBan(name: string, options: Options): Promise<number>
   })
 }
 
-async function withStores({ config }: Options, work: (stores: Stores) => Promise<number>): Promise<number> {
-  const stores = await openStores(config)
-  if (stores === null) return 1
-  try {
-    return await work(stores)
-  } catch (error) {
-    return refused(error instanceof Error ? error.message : String(error))
-  } finally {
-    await stores.close()
-  }
-}
-
-function refused(why: string): number {
-  console.error(`postern: ${why}`)
-  return 1
-}
-
 /** Undefined: it can be neither a name nor an address. */
 async function whomOf(name: string, config: Config): Promise<Whom | undefined> {
   // An IPv6 network as `list` shows it.
@@ -120,7 +104,7 @@ function asData({ began, until, ...ban }: SeenBan): unknown {
 
 function asTable(bans: readonly SeenBan[]): string[] {
   if (bans.length === 0) return ['Nobody is banned.']
-  const rows = [
+  return columns([
     ['WHO', 'STOPS', 'SINCE', 'UNTIL', 'BY', 'REASON'],
     ...bans.map(({ kind, name, stops, began, until, by, reason }) => [
       name === null ? '(a name that nobody has)' : kind === 'user' ? name : `${name} (address)`,
@@ -130,14 +114,5 @@ function asTable(bans: readonly SeenBan[]): string[] {
       by,
       reason ?? '',
     ]),
-  ]
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map(row => row[column]?.length ?? 0))) ?? []
-  return rows.map(row =>
-    printable(
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    ),
-  )
+  ])
 }

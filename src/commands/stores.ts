@@ -2,10 +2,13 @@ import { type Logger, pino } from 'pino'
 import { loadConfig } from '../config/load.ts'
 import { formatProblem } from '../config/problem.ts'
 import type { Config } from '../config/schema.ts'
+import { problems } from '../problems/problems.ts'
+import { Unavailable } from '../problems/unavailable.ts'
 import { openSessions } from '../session/open-sessions.ts'
 import type { Sessions } from '../session/session.ts'
 import { openRecords, openStorage } from '../storage/open-storage.ts'
 import { openRedis } from '../storage/redis/open-redis.ts'
+import { StorageProblem } from '../storage/storage-problem.ts'
 import { type Audit, createAudit } from '../telemetry/audit.ts'
 import { createLog } from '../telemetry/log.ts'
 import type { OpenCounter } from '../users/counter.ts'
@@ -26,7 +29,7 @@ export interface Stores {
  * The stores that the configuration names. Tells on standard error what is in the way; null then.
  * The storage file is made, or brought up to date, where the server would do that.
  */
-export async function openStores(file: string): Promise<Stores | null> {
+async function openStores(file: string): Promise<Stores | null> {
   const loaded = await loadConfig(file, process.env)
   if (!loaded.ok) {
     for (const problem of loaded.problems) console.error(formatProblem(problem))
@@ -52,11 +55,39 @@ export async function openStores(file: string): Promise<Stores | null> {
     return { config, sessions, counters, audit, close }
   } catch (error) {
     await close()
-    console.error(`postern: ${error instanceof Error ? error.message : String(error)}`)
+    refused(whyNot(error))
     return null
   }
 }
 
 function quietLog(config: Config['log']): Logger {
   return config.file_path === undefined ? pino({ level: 'silent' }) : createLog({ ...config, keep_stdout: false })
+}
+
+/** Does `work` with the stores, and closes them. Resolves with the exit code: 1 when they cannot be opened, or do not answer. */
+export async function withStores(
+  { config }: { readonly config: string },
+  work: (stores: Stores) => Promise<number>,
+): Promise<number> {
+  const stores = await openStores(config)
+  if (stores === null) return 1
+  try {
+    return await work(stores)
+  } catch (error) {
+    return refused(whyNot(error))
+  } finally {
+    await stores.close()
+  }
+}
+
+/** Tells why on standard error. Returns the exit code. */
+export function refused(why: string): number {
+  console.error(`postern: ${why}`)
+  return 1
+}
+
+function whyNot(error: unknown): string {
+  const why = error instanceof Error ? error.message : String(error)
+  if (error instanceof StorageProblem) return `${why}. ${error.mend}`
+  return error instanceof Unavailable ? `${why}. ${problems[error.reason].mend}` : why
 }
