@@ -1,21 +1,33 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { request } from 'undici'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { password, setUp } from '../support/postern.ts'
 import { freePort, node, projectRoot, start } from '../support/process.ts'
+import { startRedis } from '../support/redis.ts'
 
 const main = join(projectRoot, 'dist/main.js')
 const elsewhere = '198.51.100.7'
 
-/** Two servers over one storage file, as two processes of one machine, and the command beside them. */
-async function house(more = '') {
-  const first = await setUp({ more })
+/** Two servers over one storage file or one Redis, and the command beside them. */
+async function house({
+  more = '',
+  redis = false,
+  servers = 2,
+}: {
+  more?: string
+  redis?: boolean
+  servers?: 0 | 1 | 2
+} = {}) {
+  const session = redis
+    ? `redis: { host: 127.0.0.1, port: ${(await startRedis({ cleanup: onTestFinished })).port} }`
+    : ''
+  const first = await setUp({ more, session })
   const port = await freePort()
   const secondFile = join(first.folder, 'second.yml')
   const text = readFileSync(first.configFile, 'utf8')
   writeFileSync(secondFile, text.replace(`tcp://127.0.0.1:${first.port}/`, `tcp://127.0.0.1:${port}/`))
-  for (const config of [first.configFile, secondFile])
+  for (const config of [first.configFile, secondFile].slice(0, servers))
     await start(node, [main, 'serve', '--config', config]).line(/serving/)
 
   async function postern(...parameters: string[]) {
@@ -49,50 +61,60 @@ async function house(more = '') {
     return answer.statusCode
   }
   const list = async () => JSON.parse((await postern('bans', 'list', '--json')).output)
-  return { ports: [first.port, port] as const, folder: first.folder, postern, signIn, gate, list }
+  return {
+    ports: servers === 2 ? ([first.port, port] as const) : ([first.port, first.port] as const),
+    folder: first.folder,
+    postern,
+    signIn,
+    gate,
+    list,
+  }
 }
 
 describe('postern bans', () => {
-  it('add ends a person’s sessions and refuses new ones, in every process; revoke lets them in again', async () => {
-    const { ports, postern, signIn, gate, list } = await house()
-    const [one, other] = ports
-    const { cookie } = await signIn(one, 'alice')
-    const bob = await signIn(one, 'bob')
-    expect(await gate(other, cookie)).toBe(200)
+  it.each([{ redis: false }, { redis: true }])(
+    'add ends a person’s sessions and refuses new ones, in every process; revoke lets them in again (%o)',
+    async where => {
+      const { ports, postern, signIn, gate, list } = await house(where)
+      const [one, other] = ports
+      const { cookie } = await signIn(one, 'alice')
+      const bob = await signIn(one, 'bob')
+      expect(await gate(other, cookie)).toBe(200)
 
-    const added = await postern('bans', 'add', 'alice', '--duration', 'permanent', '--reason', 'lost her badge')
-    expect(added).toMatchObject({ code: 0 })
-    expect(added.output).toContain('alice is banned until it is lifted.')
-    expect(added.output).toContain('1 session was ended.')
-    for (const at of ports) {
-      expect(await gate(at, cookie)).toBe(401)
-      expect(await signIn(at, 'alice')).toMatchObject({ status: 401 })
-      expect(await gate(at, bob.cookie)).toBe(200)
-    }
-    expect(await list()).toEqual([
-      {
-        kind: 'user',
-        name: 'alice',
-        stops: 'signing in',
-        by: 'administrator',
-        reason: 'lost her badge',
-        began: expect.stringMatching(/Z$/),
-        until: null,
-      },
-    ])
-    expect((await postern('bans', 'list')).output).toMatch(
-      /alice .*signing in .*lifted .*administrator .*lost her badge/,
-    )
+      const added = await postern('bans', 'add', 'alice', '--duration', 'permanent', '--reason', 'lost her badge')
+      expect(added).toMatchObject({ code: 0 })
+      expect(added.output).toContain('alice is banned until it is lifted.')
+      expect(added.output).toContain('1 session was ended.')
+      for (const at of ports) {
+        expect(await gate(at, cookie)).toBe(401)
+        expect(await signIn(at, 'alice')).toMatchObject({ status: 401 })
+        expect(await gate(at, bob.cookie)).toBe(200)
+      }
+      expect(await list()).toEqual([
+        {
+          kind: 'user',
+          name: 'alice',
+          stops: 'signing in',
+          by: 'administrator',
+          reason: 'lost her badge',
+          began: expect.stringMatching(/Z$/),
+          until: null,
+        },
+      ])
+      expect((await postern('bans', 'list')).output).toMatch(
+        /alice .*signing in .*lifted .*administrator .*lost her badge/,
+      )
 
-    expect(await postern('bans', 'revoke', 'alice')).toMatchObject({ code: 0 })
-    for (const at of ports) expect(await signIn(at, 'alice')).toMatchObject({ status: 200 })
-    expect(await gate(one, cookie)).toBe(401) // what was ended stays so
-    expect(await postern('bans', 'revoke', 'alice')).toMatchObject({ code: 1 })
-    expect((await postern('bans', 'list')).output).toContain('Nobody is banned.')
-  })
+      expect(await postern('bans', 'revoke', 'alice')).toMatchObject({ code: 0 })
+      for (const at of ports) expect(await signIn(at, 'alice')).toMatchObject({ status: 200 })
+      expect(await gate(one, cookie)).toBe(401) // what was ended stays so
+      expect(await postern('bans', 'revoke', 'alice')).toMatchObject({ code: 1 })
+      expect((await postern('bans', 'list')).output).toContain('Nobody is banned.')
+    },
+  )
 
   it('revoke lifts regulation’s ban too, which ended no session: guessing must not put a person out', async () => {
-    const { ports, postern, signIn, gate, list } = await house()
+    const { ports, postern, signIn, gate, list } = await house({ servers: 1 })
     const [one, other] = ports
     const { cookie } = await signIn(one, 'alice')
     for (let round = 0; round < 3; round++) await signIn(one, 'alice', 'wrong')
@@ -110,7 +132,7 @@ describe('postern bans', () => {
   })
 
   it('an address: nobody signs in from it; an IPv6 address stands for its network; sessions go on', async () => {
-    const { ports, postern, signIn, gate, list } = await house('regulation: { max_retries: 0 }\n')
+    const { ports, postern, signIn, gate, list } = await house({ more: 'regulation: { max_retries: 0 }\n', servers: 1 })
     const [one, other] = ports
     const { cookie } = await signIn(one, 'alice', password, elsewhere)
     expect((await postern('bans', 'add', elsewhere)).output).toContain(`${elsewhere} is banned until 20`)
@@ -129,7 +151,7 @@ describe('postern bans', () => {
   })
 
   it('is told to the log file of the server', async () => {
-    const { folder, postern } = await house()
+    const { folder, postern } = await house({ servers: 0 })
     const config = join(folder, 'configuration.yml')
     const log = join(folder, 'postern.log')
     writeFileSync(config, readFileSync(config, 'utf8').replace('log: {', `log: { file_path: ${log},`))
@@ -139,6 +161,7 @@ describe('postern bans', () => {
       .trim()
       .split('\n')
       .map(line => JSON.parse(line))
+      .filter(({ event }) => event !== undefined)
     expect(events).toMatchObject([
       { event: 'ban.added', username: 'alice', detail: 'gone', until: expect.any(String) },
       { event: 'ban.lifted', username: 'alice' },
@@ -159,7 +182,7 @@ describe('postern bans', () => {
   })
 
   it('bans a name that nobody has, or that cannot be looked up, as it is written', async () => {
-    const { folder, postern, list } = await house()
+    const { folder, postern, list } = await house({ servers: 0 })
     expect((await postern('bans', 'add', 'who-is-this')).output).toContain('nobody is named who-is-this now')
     writeFileSync(join(folder, 'users.yml'), 'broken: [')
     expect((await postern('bans', 'add', 'bob')).output).toContain('taken as it is written')
