@@ -60,7 +60,7 @@ const phone = (username: string) => ({
     },
   ],
 })
-export const people = ['alice', 'bob', 'carol', 'dave', 'erin', 'frank'] as const
+const people = ['alice', 'bob', 'carol', 'dave', 'erin', 'frank'] as const
 
 /** Several Posterns with nothing in common but Redis and PostgreSQL, behind a real balancer that knows no sticky sessions, and Duo beside them. */
 export async function startCluster(size: number, cleanup: Cleanup): Promise<Cluster> {
