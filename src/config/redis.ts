@@ -7,7 +7,11 @@ const host = z
   .string()
   .regex(/^(?:[A-Za-z0-9:](?:[A-Za-z0-9.:_-]*[A-Za-z0-9:])?|\/[^\p{Cc}]+)$/u)
   .meta({ expected: 'a host name, an address or the path of a socket such as /run/redis.sock' })
-const nodes = (usual: number) => z.array(z.strictObject({ host, port: port.default(usual) })).default([])
+const nodeHost = z
+  .string()
+  .regex(/^[A-Za-z0-9:](?:[A-Za-z0-9.:_-]*[A-Za-z0-9:])?$/)
+  .meta({ expected: 'a host name or an address' })
+const nodes = (usual: number) => z.array(z.strictObject({ host: nodeHost, port: port.default(usual) })).default([])
 const tlsVersion = z.enum(['TLS1.2', 'TLS1.3'])
 
 /** What goes together is told by checks/redis.ts. Authelia's keys, and below them `cluster` and `tls.ca_file`. */

@@ -1,5 +1,5 @@
-import { connectFault } from './faults.ts'
-import { type Access, type Address, clientFor, WrongServer, within } from './link.ts'
+import { connectFault, WrongServer } from './faults.ts'
+import { type Access, type Address, clientFor, within } from './link.ts'
 import { RedisDown, type Reply } from './redis.ts'
 
 interface Question<T> {

@@ -35,11 +35,18 @@ export function asFault(error: unknown): unknown {
   return reason === undefined ? error : new RedisDown(reason, detail, error)
 }
 
-/** The same where nothing but Redis can be at fault: while connecting. */
+/** A server that is not what it was taken for; not to be mended by waiting. */
+export class WrongServer extends Error {}
+
+/** Older than Redis 6, or with fewer databases than the configuration says. */
+const doesNotFit = /^(?:ERR unknown command|NOPROTO|ERR DB index is out of range|ERR invalid DB index)/
+
+/** The same where nothing but Redis can be at fault: while connecting. Its cause is a `WrongServer` where waiting mends nothing. */
 export function connectFault(error: unknown): RedisDown {
   const fault = asFault(error)
   if (fault instanceof RedisDown) return fault
-  return new RedisDown('redis-down', fault instanceof Error ? fault.message : String(fault), error)
+  const detail = fault instanceof Error ? fault.message : String(fault)
+  return new RedisDown('redis-down', detail, doesNotFit.test(detail) ? new WrongServer(detail) : error)
 }
 
 /** Where a name has several addresses, Node packs one error for each and no words. */

@@ -18,9 +18,6 @@ export interface Access {
   readonly timeout: Milliseconds
 }
 
-/** A server that is not what it was taken for; not to be mended by waiting. */
-export class WrongServer extends Error {}
-
 export interface Link {
   /** @throws {RedisDown}; an error reply that is none of Redis' troubles comes as it is */
   send(args: readonly Argument[]): Promise<Reply>

@@ -1,5 +1,6 @@
 import { type Milliseconds, SECOND } from '../../clock.ts'
-import { type Access, type Address, openLink, type ServerFacts, WrongServer } from './link.ts'
+import { WrongServer } from './faults.ts'
+import { type Access, type Address, openLink, type ServerFacts } from './link.ts'
 import { RedisDown } from './redis.ts'
 import type { Servers } from './servers.ts'
 import { type LiveWatch, openWatch } from './watch.ts'

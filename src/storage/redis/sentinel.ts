@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { askAny } from './ask.ts'
-import { type Access, type Address, WrongServer } from './link.ts'
+import { WrongServer } from './faults.ts'
+import type { Access, Address } from './link.ts'
 
 interface Sentinels {
   readonly name: string

@@ -2,7 +2,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { openRedis } from '../../../src/storage/redis/open-redis.ts'
 import { freePort } from '../../support/process.ts'
 import { startRedis } from '../../support/redis.ts'
-import { at, everyKey, open } from './opened.ts'
+import { at, everyKey, open, problem } from './opened.ts'
 
 describe(openRedis, () => {
   it('carries commands, keeps their order, and puts its prefix before each key', async () => {
@@ -56,6 +56,16 @@ describe(openRedis, () => {
     })
     const redis = await open({ host: `/tmp/postern-test-${server.port}.sock` })
     expect(await redis.command('SET', 'a', 1)).toBe('OK')
+  })
+
+  it.each([
+    { what: 'is older than Redis 6', lines: ['rename-command HELLO ""'], keys: {}, says: 'unknown command' },
+    { what: 'has fewer databases', lines: ['databases 2'], keys: { database_index: 2 }, says: 'DB index' },
+  ])('does not open where Redis $what', async ({ lines, keys, says }) => {
+    const server = await startRedis({ cleanup: onTestFinished, lines })
+    const found = await problem(open(at(server, keys)))
+    expect(found).toMatchObject({ reason: 'redis-config' })
+    expect(found.message).toContain(says)
   })
 
   it('keeps to its database', async () => {

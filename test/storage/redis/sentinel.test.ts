@@ -59,7 +59,10 @@ describe('Redis behind Sentinels', () => {
   }, 30_000)
 
   it('says when they know no such name, when they refuse, and when it is a Sentinel that was given as the server', async () => {
-    const sentinels = await startSentinels({ cleanup: onTestFinished })
+    const sentinels = await startSentinels({
+      cleanup: onTestFinished,
+      lines: ['user postern on >theirs ~* &* +@all'],
+    })
     const nodes = sentinels.ports.map(port => ({ host: '127.0.0.1', port }))
     const unknown = await problem(open({ high_availability: { sentinel_name: 'other', nodes } }))
     expect(unknown).toMatchObject({ reason: 'redis-config' })
@@ -70,6 +73,15 @@ describe('Redis behind Sentinels', () => {
       }),
     )
     expect(refused.reason).toBe('redis-denied')
+    const admitted = await open({
+      high_availability: {
+        sentinel_name: sentinels.name,
+        sentinel_username: 'postern',
+        sentinel_password: 'theirs',
+        nodes,
+      },
+    })
+    expect(await admitted.command('SET', 'a', 1)).toBe('OK')
     const direct = await problem(open({ host: '127.0.0.1', port: sentinels.ports[0] }))
     expect(direct.message).toContain('this is a Sentinel')
   }, 30_000)
