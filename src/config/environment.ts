@@ -71,7 +71,7 @@ export async function withEnvironment(
       report('error', variable, key, 'This variable is set but empty. Give it a value, or take it away.')
     else if (!fromFile) given.push({ variable, key, value: coerced(content, expected) })
     else {
-      const read = await secretFromFile(content)
+      const read = await secretFromFile(content, isPem(key))
       if (typeof read.fault === 'string')
         report('error', variable, key, `The file ${printable(content)} that it names ${read.fault}.`)
       else given.push({ variable, key, value: coerced(read.text, expected) })
@@ -128,8 +128,14 @@ function coerced(text: string, expected: string): unknown {
   return expected.startsWith('a whole number') && /^-?\d{1,15}$/.test(text) ? Number(text) : text
 }
 
+/** Keys whose value is a PEM, which has many lines. */
+const isPem = (key: string) => /\.(?:private_key|certificate_chain)$/.test(key)
+
 /** The one line of a secret's file. One final newline is cut, since editors and `echo` write it. */
-export async function secretFromFile(path: string): Promise<{ text: string; fault?: undefined } | { fault: string }> {
+export async function secretFromFile(
+  path: string,
+  many: boolean,
+): Promise<{ text: string; fault?: undefined } | { fault: string }> {
   let bytes: Buffer
   try {
     bytes = await readBounded(path, SECRET_FILE_LIMIT)
@@ -144,6 +150,7 @@ export async function secretFromFile(path: string): Promise<{ text: string; faul
     return { fault: 'is not UTF-8' }
   }
   if (text.trim() === '') return { fault: 'is empty' }
+  if (many && /^-----BEGIN [A-Z0-9 ]+-----\r?\n[A-Za-z0-9+/=\r\n -]+$/.test(text)) return { text }
   if (text.endsWith('\r') && !/[\r\n]/.test(text.slice(0, -1)))
     return { fault: 'ends with a Windows line ending (CR LF); save it with LF' }
   if (/[\r\n]/.test(text)) return { fault: 'has more than one line' }

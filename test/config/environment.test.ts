@@ -89,6 +89,19 @@ describe('secrets from the environment and from files that it names', () => {
     expect(await said('/dev/zero')).toEqual(line('/dev/zero', 'is a device, not a file'))
   })
 
+  it('a key or a certificate may have its lines', async () => {
+    const folder = temporaryFolder()
+    const pem = '-----BEGIN PRIVATE KEY-----\nMC4CAQ==\n-----END PRIVATE KEY-----\n'
+    writeFileSync(join(folder, 'key.pem'), pem)
+    writeFileSync(join(folder, 'more.pem'), `${pem}and more: of another kind\n`)
+    const loaded = async (name: string) => {
+      const all = await errors({ POSTERN_SESSION_REDIS_TLS_PRIVATE_KEY_FILE: join(folder, name) })
+      return all.filter(problem => problem.startsWith('POSTERN_SESSION_REDIS_TLS_PRIVATE_KEY_FILE'))
+    }
+    expect(await loaded('key.pem')).toEqual([])
+    expect(await loaded('more.pem')).toHaveLength(1)
+  })
+
   it('row 146: one final newline is cut; anything more than one line is refused', async () => {
     expect(await secretFile(`${sessionSecret}\n`)).toEqual([])
     expect(await secretFile(sessionSecret)).toEqual([])
