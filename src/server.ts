@@ -89,6 +89,11 @@ async function furnish(
   }
   const storage = await (redis === null ? openStorage : openRecords)(config.storage, { log })
   app.addHook('onClose', () => storage.close())
+  metrics.gauge(
+    'postern_records_down',
+    'Whether the records could not be reached, or not be written, at the last try.',
+    () => Number(storage.isDown),
+  )
   const sessions = await openSessions({ config: config.session, storage, redis, clock, log, audit })
   app.addHook('onClose', () => sessions.close())
   const counters = redis === null ? sqliteCounters(storage.counters, clock) : redisCounters(redis, clock)
@@ -168,6 +173,7 @@ async function furnish(
         ...(users.fault === undefined ? [] : [directory === undefined ? 'users-file' : 'directory-down']),
         ...(duo === null || duo.passingSince === null ? [] : ['duo-failmode']),
         ...(redis === null || redis.trouble === null ? [] : [redis.trouble.reason]),
+        ...(storage.isDown ? ['records-down'] : []),
       ],
       closing: closing.signal,
     })

@@ -6,6 +6,8 @@ export interface Health {
   /** @param what `writes`: it can be read */
   failed(what: 'all' | 'writes', error: unknown): void
   worked(wrote: boolean): void
+  /** Whether the records could not be reached, or not be written, when that was tried last. */
+  readonly isDown: boolean
 }
 
 /** Some queries may go through while others fail: it is well again once none has failed for so long. */
@@ -16,6 +18,9 @@ export function openHealth(name: string, log: FastifyBaseLogger): Health {
   let down: { readonly what: 'all' | 'writes'; readonly since: Milliseconds; failedAt: Milliseconds } | null = null
   const now = () => performance.now()
   return {
+    get isDown() {
+      return down !== null
+    },
     failed(what, error) {
       if (down === null) {
         const trouble = what === 'all' ? 'does not answer' : 'cannot be written'

@@ -5,7 +5,13 @@ import { requireKey } from './encryption-key.ts'
 import { openHealth } from './health.ts'
 import { bringUpToDate, type Migrated } from './migrate.ts'
 import { postgresMigrations, sqliteMigrations } from './migrations.ts'
-import { openPostgres, type PostgresConfig, postgresProblem, requirePrimary } from './postgres/open-postgres.ts'
+import {
+  openPostgres,
+  type Postgres,
+  type PostgresConfig,
+  postgresProblem,
+  requirePrimary,
+} from './postgres/open-postgres.ts'
 import { sqliteDialect } from './sqlite-dialect.ts'
 import { fileProblem, openFile, storageFile } from './sqlite-file.ts'
 import type { Storage } from './storage.ts'
@@ -23,12 +29,16 @@ export async function openStorage(config: Config['storage'], { log }: Circumstan
   const file = await openSqlite(config, log)
   if (config.postgres === undefined) return file
   try {
-    const { records, close } = await openShared(config.postgres, config.encryption_key, log)
+    const shared = await openShared(config.postgres, config.encryption_key, log)
     return {
-      ...file,
-      records,
+      records: shared.db,
+      get isDown() {
+        return shared.isDown
+      },
+      sessions: file.sessions,
+      counters: file.counters,
       async close() {
-        await close()
+        await shared.close()
         await file.close()
       },
     }
@@ -41,10 +51,13 @@ export async function openStorage(config: Config['storage'], { log }: Circumstan
 /** The same for where Redis holds what this machine would: with `storage.postgres` there is no file. @throws {StorageProblem} as above */
 export async function openRecords(config: Config['storage'], { log }: Circumstances): Promise<Storage> {
   if (config.postgres === undefined) return openSqlite(config, log)
-  const { records, close } = await openShared(config.postgres, config.encryption_key, log)
+  const shared = await openShared(config.postgres, config.encryption_key, log)
   return {
-    records,
-    close,
+    records: shared.db,
+    get isDown() {
+      return shared.isDown
+    },
+    close: shared.close,
     get sessions(): never {
       throw new Error('sessions are in Redis')
     },
@@ -58,11 +71,15 @@ async function openSqlite(config: Config['storage'], log: FastifyBaseLogger): Pr
   const path = storageFile(config)
   const file = await openFile(path, log)
   try {
-    const records = new Kysely<Tables>({ dialect: sqliteDialect(file.connect(), openHealth('The storage file', log)) })
+    const health = openHealth('The storage file', log)
+    const records = new Kysely<Tables>({ dialect: sqliteDialect(file.connect(), health) })
     await prepare({ db: records, migrations: sqliteMigrations, name: path }, log)
     if (config.postgres === undefined) await requireKey(records, config.encryption_key, path)
     return {
       records,
+      get isDown() {
+        return health.isDown
+      },
       sessions: file.connect(),
       counters: file.connect(),
       async close() {
@@ -76,11 +93,7 @@ async function openSqlite(config: Config['storage'], log: FastifyBaseLogger): Pr
   }
 }
 
-async function openShared(
-  config: PostgresConfig,
-  encryptionKey: string,
-  log: FastifyBaseLogger,
-): Promise<Pick<Storage, 'records' | 'close'>> {
+async function openShared(config: PostgresConfig, encryptionKey: string, log: FastifyBaseLogger): Promise<Postgres> {
   const { schema } = config
   const name = `the schema ${schema}`
   const first = openPostgres(config, log, 'for migrations')
@@ -93,8 +106,7 @@ async function openShared(
   } finally {
     await first.close()
   }
-  const { db, close } = openPostgres(config, log)
-  return { records: db, close }
+  return openPostgres(config, log)
 }
 
 async function prepare(place: Migrated, log: FastifyBaseLogger): Promise<void> {

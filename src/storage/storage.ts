@@ -10,6 +10,8 @@ export interface Storage {
    * other (read committed): one that reads before it writes is `serializable`, and is tried again on SQLSTATE 40001.
    */
   readonly records: Kysely<Tables>
+  /** Whether the records could not be reached, or not be written, when that was tried last. */
+  readonly isDown: boolean
   /** For sessions/: synchronous, with `PRAGMA data_version`. Writes go through `whenFree`. */
   readonly sessions: DatabaseSync
   /** For counters: a connection of its own, so that a rolled-back transaction never forgets a ban. Writes go through `whenFree`. */

@@ -106,8 +106,11 @@ describe('records in PostgreSQL', () => {
     const told = errorsOf(postern.text()).slice(before)
     expect(told.filter(msg => msg.startsWith('PostgreSQL does not answer'))).toHaveLength(1)
     expect(told.filter(msg => /bug/.test(msg))).toEqual([])
+    const notices = async () => JSON.parse((await ask('GET', '/api/health')).text).notices
+    expect(await notices()).toEqual(['records-down'])
     await server.start()
     await until(async () => (await prove()).status === 200, 'it heals')
+    await until(async () => (await notices()) === undefined, 'it says so')
     expect(await gate('two')).toMatchObject({ status: 200 })
   })
 })

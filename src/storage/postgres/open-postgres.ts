@@ -15,6 +15,7 @@ export type PostgresConfig = NonNullable<Config['storage']['postgres']>
 
 export interface Postgres {
   readonly db: Kysely<Tables>
+  readonly isDown: boolean
   close(): Promise<void>
 }
 
@@ -60,8 +61,12 @@ export function openPostgres(
   const quiet = () => {}
   pool.on('error', quiet)
   pool.on('connect', client => client.on('error', quiet))
-  const db = new Kysely<Tables>({ dialect: postgresDialect(pool, patient ? null : openHealth('PostgreSQL', log)) })
+  const health = patient ? null : openHealth('PostgreSQL', log)
+  const db = new Kysely<Tables>({ dialect: postgresDialect(pool, health) })
   return {
+    get isDown() {
+      return health?.isDown ?? false
+    },
     db: db.withSchema(config.schema),
     async close() {
       if (pool.ending) return
