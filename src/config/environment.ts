@@ -131,10 +131,10 @@ function coerced(text: string, expected: string): unknown {
 /** Keys whose value is a PEM, which has many lines. */
 const isPem = (key: string) => /\.(?:private_key|certificate_chain)$/.test(key)
 
-/** The one line of a secret's file. One final newline is cut, since editors and `echo` write it. */
+/** The one line of a secret's file. One final newline is cut, since editors and `echo` write it. @param many whether it may be a PEM, whole */
 export async function secretFromFile(
   path: string,
-  many: boolean,
+  many = false,
 ): Promise<{ text: string; fault?: undefined } | { fault: string }> {
   let bytes: Buffer
   try {

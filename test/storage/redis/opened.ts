@@ -14,7 +14,7 @@ export interface Line {
   readonly msg: string
 }
 
-export function recorder(): { log: Logger; lines: Line[] } {
+function recorder(): { log: Logger; lines: Line[] } {
   const lines: Line[] = []
   return { log: pino({ level: 'trace' }, { write: (line: string) => lines.push(JSON.parse(line)) }), lines }
 }
