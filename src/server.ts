@@ -11,6 +11,7 @@ import { gate } from './gate/gate.ts'
 import { trustedProxies } from './http/client-address.ts'
 import { HEADER_LINES_AT_MOST } from './http/headers.ts'
 import { jsonHeaders } from './http/json-headers.ts'
+import { limitPipelining } from './http/pipelining.ts'
 import { openLogins } from './login/logins.ts'
 import { openLogin } from './login/open-login.ts'
 import { createGatePages } from './portal/gate-pages.ts'
@@ -203,6 +204,7 @@ function newHttpServer({ server }: Config, log: FastifyBaseLogger): FastifyInsta
   // Node drops what is over its count in silence: a decision on a cut list of headers is none. 0 is no count; the bytes are bounded.
   app.server.maxHeadersCount = 0
   app.server.maxConnections = 10_000
+  limitPipelining(app.server)
   app.setErrorHandler((error, _request, reply) => {
     const ref = newReference()
     log.error({ err: error, ref }, 'a bug: a request failed')
