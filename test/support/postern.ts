@@ -109,7 +109,7 @@ export async function startPostern(
     url: `http://127.0.0.1:${setup.port}`,
     async moveClock(milliseconds) {
       ahead += milliseconds
-      running.child.stdin?.write(`+${milliseconds}\n`)
+      running.child.stdin?.write(`${milliseconds}\n`)
       await running.line(new RegExp(`^clock is ${ahead} ms ahead$`, 'm'))
     },
   }

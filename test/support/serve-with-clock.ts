@@ -1,4 +1,4 @@
-// Postern as `serve` starts it, with a clock that a test moves by a line on standard input: `+61000` is 61 seconds ahead.
+// Postern as `serve` starts it, with a clock that a test moves by a line on standard input: `61000` is 61 seconds ahead, `-61000` back.
 import { createInterface } from 'node:readline'
 
 // From the build, as in production; the types are the sources'.

@@ -1,0 +1,104 @@
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as pause } from 'node:timers/promises'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { demoUsers } from '../../src/commands/simulator.ts'
+import { startSimulator } from '../../src/simulator/simulator.ts'
+import { duoKeys, setUp, startPostern } from '../support/postern.ts'
+import { until } from '../support/process.ts'
+import { beside } from './two.ts'
+import { lines, visitor } from './visitor.ts'
+
+/** Longer than a lease of ten seconds. */
+const PAST_THE_LEASE = 11_000
+
+/** Two processes on one file, and a push that the first of them sent and follows. */
+async function twoAndAPush() {
+  const simulator = await startSimulator({ ...duoKeys, users: demoUsers })
+  onTestFinished(() => simulator.close())
+  const setup = await setUp({ duo: simulator })
+  const there = await beside(setup)
+  const first = await startPostern(setup)
+  const second = await startPostern(there)
+  // However the test ends, a frozen process takes no other signal but the one that nobody can refuse.
+  onTestFinished(() => void first.child.kill('SIGCONT'))
+  const alice = visitor(setup.port)
+  await alice.signIn()
+  const old = alice.cookie
+  const held = alice.api('/api/secondfactor/duo', {})
+  held.catch(() => {})
+  await until(() => simulator.pushes()[0]?.state === 'pending', 'the phone rings')
+  await first.line(/"event":"push\.sent"/) // until then nobody else may know of it
+  const elsewhere = visitor(there.port)
+  elsewhere.cookie = old
+  const database = new DatabaseSync(join(setup.folder, 'postern.sqlite3'), { timeout: 200 })
+  onTestFinished(() => database.close())
+  /** Not in the middle of a write: SQLite's lock would be frozen with it, and nobody could write at all. */
+  async function freeze(): Promise<void> {
+    for (;;) {
+      first.child.kill('SIGSTOP')
+      try {
+        database.exec('BEGIN IMMEDIATE; ROLLBACK')
+        return
+      } catch {
+        first.child.kill('SIGCONT')
+        await pause(20)
+      }
+    }
+  }
+  return { simulator, first, second, alice, elsewhere, old, held, freeze }
+}
+
+const allowed = (output: string) => lines(output, /"event":"push\.allowed"/)
+
+describe('a process that is frozen while it holds the lease of a push', () => {
+  it('row 125: another one takes the push over and lets the person in; the first, awake again, changes nothing of it', async () => {
+    const { simulator, first, second, alice, elsewhere, old, held, freeze } = await twoAndAPush()
+    simulator.setPolicy({ deliver: 'again' }) // what Duo gave to a connection that nobody reads is lost else: the next test
+    await freeze()
+    await second.moveClock(PAST_THE_LEASE)
+    const claimed = elsewhere.api('/api/secondfactor/duo', {})
+    simulator.answer(simulator.pushes()[0]?.id ?? '', 'approve')
+    expect(await claimed).toMatchObject({ status: 200 })
+    expect(await elsewhere.gate('two')).toMatchObject({ status: 200 })
+
+    first.child.kill('SIGCONT')
+    expect(await held).toMatchObject({ status: 401 })
+    expect(simulator.pushes()).toHaveLength(1)
+    expect(allowed(first.output()) + allowed(second.output())).toBe(1)
+    // The session that the push belonged to is gone in both; the raised one lives in both.
+    alice.cookie = old
+    expect(await alice.gate('one')).toMatchObject({ status: 401 })
+    alice.cookie = elsewhere.cookie
+    expect(await alice.gate('two')).toMatchObject({ status: 200 })
+    expect(await elsewhere.gate('two')).toMatchObject({ status: 200 })
+  })
+
+  it('row 125: an answer that Duo gave to the frozen one is lost: that push lets nobody in, and the next one does', async () => {
+    const { simulator, second, elsewhere, freeze } = await twoAndAPush()
+    await freeze()
+    simulator.answer(simulator.pushes()[0]?.id ?? '', 'approve')
+    await second.moveClock(PAST_THE_LEASE)
+    // Duo's minute and what it is listened to after it.
+    await second.moveClock(75_000)
+    await until(async () => (await elsewhere.api('/api/secondfactor/duo', {})).status, 'the first push is over')
+    expect(await elsewhere.gate('two')).toMatchObject({ status: 401 })
+    const next = elsewhere.api('/api/secondfactor/duo', {})
+    await until(() => simulator.pushes()[1]?.state === 'pending', 'the phone rings again')
+    simulator.answer(simulator.pushes()[1]?.id ?? '', 'approve')
+    expect(await next).toMatchObject({ status: 200 })
+    expect(await elsewhere.gate('two')).toMatchObject({ status: 200 })
+  })
+
+  it('row 125: what was revoked meanwhile is not let in by it when it wakes', async () => {
+    const { first, second, alice, elsewhere, old, held, freeze } = await twoAndAPush()
+    expect(await alice.gate('one')).toMatchObject({ status: 200 })
+    await freeze()
+    await second.moveClock(PAST_THE_LEASE)
+    expect(await elsewhere.api('/api/logout', {})).toMatchObject({ status: 200 })
+    first.child.kill('SIGCONT')
+    alice.cookie = old
+    expect(await alice.gate('one')).toMatchObject({ status: 401 })
+    expect(await held).toMatchObject({ status: 401 })
+  })
+})
