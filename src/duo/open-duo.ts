@@ -35,7 +35,7 @@ interface Parts {
   readonly people: People
   /** What the phone shows as the name of all this: `portal.name`. */
   readonly application: string
-  /** `storage.encryption_key`. */
+  /** `storage.encryption_key`: for what is encrypted or sealed. */
   readonly encryptionKey: string
 }
 
@@ -63,7 +63,8 @@ export async function openDuo(parts: Parts): Promise<Duo> {
     // Last: no session is left then that could have a browser remembered anew.
     await remembered.forget(username)
   }
-  const records = redis === null ? sqlPushRecords(db, config.guard) : redisPushRecords(redis, config.guard)
+  const records =
+    redis === null ? sqlPushRecords(db, config.guard) : redisPushRecords(redis, config.guard, encryptionKey)
   const asked = redis === null ? sqlAsked(db, config.guard, clock) : redisAsked(redis, config.guard, clock)
   const pause = async (username: string) => pausedUntil(await records.guardOf(username), clock())
   const asking = openAsking({

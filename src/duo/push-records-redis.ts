@@ -1,3 +1,4 @@
+import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
 import { DAY, type Milliseconds } from '../clock.ts'
 import type { Redis, Reply } from '../storage/redis/redis.ts'
@@ -33,10 +34,30 @@ const row = z.tuple([
   orNull(z.string()), // holder
   orNull(number), // lease
   orNull(number), // ended
+  z.string(), // tag
 ])
 
-/** In Redis, for any number of Posterns. */
-export function redisPushRecords(redis: Redis, limits: GuardLimits): PushRecords {
+/**
+ * In Redis, for any number of Posterns. Each record is sealed: whoever can write to Redis alone cannot approve anything.
+ * @param encryptionKey `storage.encryption_key`
+ */
+export function redisPushRecords(redis: Redis, limits: GuardLimits, encryptionKey: string): PushRecords {
+  const tagOf = sealedWith(encryptionKey)
+  const recordOf = recordSealedBy(tagOf)
+  /** What is over and cannot be read, as after a change of the key, is nothing; what is not over is to be dropped by whoever takes it over. */
+  const unlessUnreadable = (reply: Reply, of: Parameters<typeof recordOf>[1]) => {
+    try {
+      return recordOf(reply, of)
+    } catch (error) {
+      if (error instanceof UnreadablePush && isOver(reply)) return undefined
+      throw error
+    }
+  }
+  const recordsOf = (reply: Reply, username: string) =>
+    z
+      .array(z.unknown())
+      .parse(reply)
+      .flatMap(one => unlessUnreadable(one, { username }) ?? [])
   const script = (source: string) => {
     const run = redis.script(source)
     return (...args: (string | number)[]) => run([BASE], args)
@@ -74,21 +95,28 @@ export function redisPushRecords(redis: Redis, limits: GuardLimits): PushRecords
           'holder',
           'lease',
           'ended',
+          'tag',
         ),
+        { id },
       ),
-    newest: async sessionKey => recordOf(await run.newest(sessionKey)),
-    inFlight: async username => recordOf(await run.inFlight(username)),
-    stillRinging: async username => recordsOf(await run.ringing(username)),
-    endedAfter: async (username, time) => recordsOf(await run.endedAfter(username, time)),
+    newest: async sessionKey => unlessUnreadable(await run.newest(sessionKey), { sessionKey }),
+    inFlight: async username => recordOf(await run.inFlight(username), { username }),
+    stillRinging: async username => recordsOf(await run.ringing(username), username),
+    endedAfter: async (username, time) => recordsOf(await run.endedAfter(username, time), username),
 
     async insert({ sessionKey, username, ...content }, lease) {
-      const about = [textOf(content), lease?.holder ?? '', lease?.until ?? '', content.push.endedAt ?? '']
-      return recordOf(await run.insert(newId(), sessionKey, username, ...about, KEPT_BY_REDIS))
+      const [id, text] = [newId(), textOf(content)]
+      const about = [text, lease?.holder ?? '', lease?.until ?? '', content.push.endedAt ?? '']
+      return recordOf(
+        await run.insert(id, sessionKey, username, ...about, KEPT_BY_REDIS, tagOf([id, sessionKey, username, text])),
+        { id },
+      )
     },
 
     async write(seen, push, { by, notes, now }) {
       const { upstream } = push
       const txid = upstream.at === 'ringing' ? hashOfTxid(upstream.txid) : ''
+      const text = textOf({ ...seen, push })
       // The notes are worked out here. When another push of this person ended meanwhile, by what it left.
       for (let tries = 1; tries <= WRITE_TRIES; tries += 1) {
         const before = notes.length === 0 ? null : await guardText(seen.username)
@@ -98,7 +126,7 @@ export function redisPushRecords(redis: Redis, limits: GuardLimits): PushRecords
           seen.version,
           by === 'anybody' ? '' : by.holder,
           by === 'anybody' ? '' : by.until,
-          textOf({ ...seen, push }),
+          text,
           push.endedAt ?? '',
           upstream.at === 'over' ? 1 : '',
           txid,
@@ -107,10 +135,11 @@ export function redisPushRecords(redis: Redis, limits: GuardLimits): PushRecords
           guard === null ? '' : Math.max(guard.notBefore + FORGOTTEN_AFTER, guard.lockedUntil, now) - now + DAY,
           notes.includes('allowed') ? 1 : '',
           KEPT_BY_REDIS,
+          tagOf([seen.id, seen.sessionKey, seen.username, text]),
         )
         if (reply === 'taken') return 'taken'
         if (reply === 'lost') return undefined
-        if (reply !== 'again') return recordOf(reply)
+        if (reply !== 'again') return recordOf(reply, seen)
       }
       throw new Error('a guard could not be written: others write it all the time')
     },
@@ -119,7 +148,7 @@ export function redisPushRecords(redis: Redis, limits: GuardLimits): PushRecords
     release: async (id, holder) => void (await run.renew(id, holder, 0)),
     abandoned: async now => z.array(z.string()).parse(await run.abandoned(now)),
     takeOver: async (seen, holder, now, until) =>
-      recordOf(await run.takeOver(seen.id, seen.version, now, holder, until, KEPT_BY_REDIS)),
+      recordOf(await run.takeOver(seen.id, seen.version, now, holder, until, KEPT_BY_REDIS), seen),
     discard: async id => void (await run.discard(id)),
     async forgetOld() {}, // Redis does, by KEPT_BY_REDIS
 
@@ -143,29 +172,35 @@ function guardOfText(text: string | null): Guard {
   return text === null ? open : guardShape.parse(JSON.parse(text))
 }
 
-function recordsOf(reply: Reply): PushRecord[] {
-  return z
-    .array(z.unknown())
-    .parse(reply)
-    .flatMap(one => recordOf(one) ?? [])
+const isOver = (reply: Reply) => Array.isArray(reply) && typeof reply[7] === 'string' && reply[7] !== ''
+
+type Sealed = readonly [id: string, sessionKey: string, username: string, state: string]
+type TagOf = (sealed: Sealed) => string
+
+function sealedWith(encryptionKey: string): TagOf {
+  const key = Buffer.from(hkdfSync('sha256', encryptionKey, '', 'postern push record 1', 32))
+  return sealed => createHmac('sha256', key).update(JSON.stringify(sealed)).digest('base64url')
 }
 
-/** @throws {UnreadablePush} */
-function recordOf(reply: Reply): PushRecord | undefined {
-  // Nothing was found: no key, or a record without any of its fields.
-  if (!Array.isArray(reply) || reply.every(field => field === null)) return undefined
-  const { data, error } = row.safeParse(reply)
-  if (data === undefined) throw new UnreadablePush('the record of a push is not as Postern writes it', { cause: error })
-  const [id, sessionKey, username, state, version, holder, leaseUntil] = data
-  const { facts, ...content } = contentOf(state)
-  return {
-    id,
-    sessionKey,
-    username,
-    version,
-    holder,
-    leaseUntil,
-    ...content,
-    facts: { ...facts, ip: facts.ip },
+/**
+ * What a record must be of: what it was looked up by. A lookup is not sealed, and must not lead to somebody else's approval.
+ * @throws {UnreadablePush}
+ */
+function recordSealedBy(tagOf: TagOf) {
+  return (reply: Reply, of: Partial<Pick<PushRecord, 'id' | 'sessionKey' | 'username'>>): PushRecord | undefined => {
+    // Nothing was found: no key, or a record without any of its fields.
+    if (!Array.isArray(reply) || reply.every(field => field === null)) return undefined
+    const { data, error } = row.safeParse(reply)
+    if (data === undefined)
+      throw new UnreadablePush('the record of a push is not as Postern writes it', { cause: error })
+    const [id, sessionKey, username, state, version, holder, leaseUntil, , tag] = data
+    const expected = Buffer.from(tagOf([id, sessionKey, username, state]))
+    const given = Buffer.from(tag)
+    const isSealed = given.length === expected.length && timingSafeEqual(given, expected)
+    const isIt =
+      (of.id ?? id) === id && (of.sessionKey ?? sessionKey) === sessionKey && (of.username ?? username) === username
+    if (!isSealed || !isIt) throw new UnreadablePush('the record of a push was altered, or has another key')
+    const { facts, ...content } = contentOf(state)
+    return { id, sessionKey, username, version, holder, leaseUntil, ...content, facts: { ...facts, ip: facts.ip } }
   }
 }

@@ -123,7 +123,7 @@ function redisStore(key: object, address: object, ask: RedisServer['ask']): Stor
       const clock = () => store.now
       const redis = await connectionsTo(address, key)[next++ % 2]
       if (redis === undefined) throw new Error('two')
-      return { records: redisPushRecords(redis, limits), asked: redisAsked(redis, limits, clock) }
+      return { records: redisPushRecords(redis, limits, 'x'.repeat(20)), asked: redisAsked(redis, limits, clock) }
     },
     async spoil(id, state) {
       await ask('HSET', `postern:${BASE}:record:${id}`, 'state', state)
@@ -464,5 +464,41 @@ describe.each([
       const few = (await store.open({ ...limits, pushes_per_user: 1 })).asked
       expect(await few.take(who('alice'), 'push')).toBeNull()
     })
+  })
+})
+
+describe('whoever can write to Redis, and does not know storage.encryption_key', () => {
+  const open = async (encryptionKey = 'x'.repeat(20)) => {
+    const store = await redis()
+    const { records } = await store.open()
+    const connection = await connectionsTo({}, server ?? {})[0]
+    if (connection === undefined) throw new Error('no connection')
+    const other = redisPushRecords(connection, duoConfig().guard, encryptionKey)
+    const key = (kind: string, name: string) => `postern:${BASE}:${kind}:${name}`
+    const ask = server?.ask ?? (async () => '')
+    return { records, other, key, ask }
+  }
+
+  it('approves nothing: a record that was altered, is of another key or is another session’s is none', async () => {
+    const { records, other, key, ask } = await open('y'.repeat(20))
+    const mine = there(await records.insert(about(newPush(T)), lease('run_mine')))
+    await expect(other.newest('session-of-alice')).rejects.toThrow(UnreadablePush)
+    // An approval that is somebody else's, or one's own.
+    const approved = about(ended('allowed'), { username: 'mallory', sessionKey: 'session-of-mallory' })
+    const theirs = there(await records.insert(approved, null))
+    await ask('HSET', key('session', 'session-of-alice'), 'id', theirs.id)
+    expect(await records.newest('session-of-alice')).toBeUndefined()
+    expect(await records.newest('session-of-mallory')).toEqual(theirs)
+    // Nor is a page broken by what is over and of a key from before.
+    expect(await other.newest('session-of-mallory')).toBeUndefined()
+    expect(await other.endedAfter('mallory', 0)).toEqual([])
+    await ask('HSET', key('session', 'session-of-alice'), 'id', mine.id)
+    expect(await records.newest('session-of-alice')).toEqual(mine)
+    const [state = '', tag = ''] = (await ask('HMGET', key('record', theirs.id), 'state', 'tag')).split('\n')
+    const before = await ask('HGET', key('record', mine.id), 'state')
+    await ask('HSET', key('record', mine.id), 'state', state, 'tag', tag)
+    await expect(records.newest('session-of-alice')).rejects.toThrow(UnreadablePush)
+    await ask('HSET', key('record', mine.id), 'state', before.replace('"sending","upstream"', '"allowed","upstream"'))
+    await expect(records.newest('session-of-alice')).rejects.toThrow(UnreadablePush)
   })
 })
