@@ -52,7 +52,8 @@ export async function migrate({ config: file, to, down = false, dryRun = false }
 }
 
 /** A whole name, or its number. */
-const nameOf = (text: string) => names.find(name => name === text || name.startsWith(`${text}-`))
+const nameOf = (text: string) =>
+  names.find(name => name === text || (/^\d{1,4}$/.test(text) && name.startsWith(`${text.padStart(4, '0')}-`)))
 
 const targetOf = (name: string): Target => (name === 'latest' || name === 'none' ? name : { to: name })
 

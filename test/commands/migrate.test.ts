@@ -65,7 +65,7 @@ describe('postern migrate', () => {
     const dry = await run(setup, 'migrate', ['--down', '--dry-run'])
     expect(dry.output).toMatch(new RegExp(`${newest} +would be taken back, with what is in it`))
     expect((await run(setup, 'migrate', ['--down'])).output).toMatch(new RegExp(`${newest} +taken back`))
-    await run(setup, 'migrate', ['--to', '0001'])
+    await run(setup, 'migrate', ['--to', '1'])
     expect(tablesOf(setup)).not.toContain('postern_about')
     expect(tablesOf(setup)).toContain('postern_pushes')
     await run(setup, 'migrate', ['--to', 'none'])
