@@ -52,6 +52,12 @@ const SQLITE_FULL = 13
 /** PERM, BUSY, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB. */
 const unavailable = new Set([3, 5, 6, 7, SQLITE_READONLY, 10, 11, SQLITE_FULL, 14, 15, 26])
 
+const codeOf = (error: unknown): number =>
+  error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0
+
+/** Whether the disk, or whoever writes for too long, was in the way; anything else is a bug. */
+export const isUnavailable = (error: unknown): boolean => unavailable.has(codeOf(error))
+
 function connectionOver(database: DatabaseSync, health: Health): DatabaseConnection {
   function run<R>({ sql, parameters }: CompiledQuery): QueryResult<R> {
     const statement = database.prepare(sql)
@@ -67,8 +73,8 @@ function connectionOver(database: DatabaseSync, health: Health): DatabaseConnect
         health.worked((result.numAffectedRows ?? 0n) > 0n)
         return result
       } catch (error) {
-        const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0
-        if (!unavailable.has(code)) throw error
+        if (!isUnavailable(error)) throw error
+        const code = codeOf(error)
         health.failed(code === SQLITE_READONLY || code === SQLITE_FULL ? 'writes' : 'all', error)
         throw new RecordsDown(error)
       }

@@ -71,8 +71,13 @@ export async function openUsers(parts: Parts): Promise<Users> {
     ban: (username, from) => regulation.ban(username, from),
 
     async tryPasscode(username, { ip }) {
-      const begun = await regulation.beginPasscode({ person: username, ip })
-      return 'triesLeft' in begun ? { ...begun, givenBack: () => giveBack(begun) } : begun
+      try {
+        const begun = await regulation.beginPasscode({ person: username, ip })
+        return 'triesLeft' in begun ? { ...begun, givenBack: () => giveBack(begun) } : begun
+      } catch (error) {
+        tell('a passcode could not be counted', error)
+        throw error
+      }
     },
 
     async checkPassword(typed, password, { ip }): Promise<FirstFactor> {

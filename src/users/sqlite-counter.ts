@@ -1,6 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Clock, Milliseconds } from '../clock.ts'
 import { whenFree } from '../storage/busy.ts'
+import { RecordsDown } from '../storage/records-down.ts'
+import { isUnavailable } from '../storage/sqlite-dialect.ts'
 import { inTransaction } from '../storage/transaction.ts'
 import type { Ban, Counter, CounterName, Limits, OpenCounter } from './counter.ts'
 
@@ -63,7 +65,7 @@ function openCounter(
     ),
   }
   const step = <T>(work: (now: Milliseconds) => T): Promise<T> =>
-    whenFree(() => inTransaction(database, () => work(clock())))
+    whenFree(() => inTransaction(database, () => work(clock()))).catch(refuse)
 
   /** What came before the end of a ban was paid for by it. */
   const clear = (key: string) => {
@@ -99,9 +101,13 @@ function openCounter(
 
   return {
     banned(key) {
-      const now = clock()
-      const ban = inForce(key, now)
-      return ban === null || !isFromFuture(ban, now) ? ban : step(later => renewed(key, later))
+      try {
+        const now = clock()
+        const ban = inForce(key, now)
+        return ban === null || !isFromFuture(ban, now) ? ban : step(later => renewed(key, later))
+      } catch (error) {
+        return refuse(error)
+      }
     },
     count: key =>
       step(now => {
@@ -127,7 +133,10 @@ function openCounter(
         sql.forgetOne.run(id)
         reconsider(key, now)
       }),
-    bans: async limit => sql.bans.all(clock(), limit).map(row => ({ key: String(row.key), ...banFrom(row) })),
+    bans: limit =>
+      whenFree(() => sql.bans.all(clock(), limit).map(row => ({ key: String(row.key), ...banFrom(row) }))).catch(
+        refuse,
+      ),
     ban: (key, { until, reason }) => step(now => void write(key, { began: now, until, by: 'administrator', reason })),
     lift: key =>
       step(now => {
@@ -136,6 +145,10 @@ function openCounter(
         return lifted
       }),
   }
+}
+
+function refuse(error: unknown): never {
+  throw isUnavailable(error) ? new RecordsDown(error) : error
 }
 
 function banFrom({ began, until, source, reason }: Record<string, unknown>): Ban {

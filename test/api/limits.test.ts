@@ -2,43 +2,15 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { hash } from 'argon2'
-import { request } from 'undici'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { MINUTE } from '../../src/clock.ts'
 import { demoUsers } from '../../src/commands/simulator.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
 import { sqliteCounters } from '../../src/users/sqlite-counter.ts'
-import { type InProcess, openPostern } from '../support/in-process.ts'
+import { openPostern } from '../support/in-process.ts'
 import { duoKeys, password } from '../support/postern.ts'
 import { until } from '../support/process.ts'
-
-/** A client that keeps no cookies unless it is told to. `from` is what the proxy in front says of its address. */
-async function post(
-  { url }: InProcess,
-  path: string,
-  body: object | undefined,
-  { from = '203.0.113.7', cookie }: { from?: string; cookie?: string } = {},
-) {
-  const answer = await request(`${url}${path}`, {
-    method: 'POST',
-    headers: {
-      host: 'auth.postern.localhost',
-      'x-forwarded-for': from,
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      ...(cookie === undefined ? {} : { cookie }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  })
-  return { status: answer.statusCode, headers: answer.headers, json: await answer.body.json() }
-}
-const signIn = (postern: InProcess, username: string, typed: string, from?: string) =>
-  post(postern, '/api/firstfactor', { username, password: typed }, from === undefined ? {} : { from })
-
-async function signedIn(postern: InProcess, username = 'alice', from?: string): Promise<string> {
-  const { headers, status } = await signIn(postern, username, password, from)
-  expect(status).toBe(200)
-  return String(headers['set-cookie']).split(';')[0] ?? ''
-}
+import { post, signedIn, signIn } from './client.ts'
 
 const byAddress = 'regulation: { modes: [ip], max_retries: 3 }\n'
 const names = ['alice', 'bob', 'nobody', 'somebody', 'anybody', 'who']
@@ -76,30 +48,6 @@ describe('row 94: guesses are counted by the real address, without a cookie', ()
     for (let i = 0; i < 6; i++) await signIn(postern, 'alice', 'wrong', `203.0.113.${i}`)
     expect((await signIn(postern, 'alice', password, '203.0.113.200')).status).toBe(401)
     await signedIn(postern, 'bob', '203.0.113.200')
-  })
-})
-
-describe('row 102: while the counters cannot be written', () => {
-  it('no password is looked at: 503, and what was sent is not counted once they can', async () => {
-    const postern = await openPostern({ more: 'regulation: { max_retries: 3 }\n' })
-    const other = new DatabaseSync(join(postern.setup.folder, 'postern.sqlite3'))
-    onTestFinished(() => other.close())
-    other.exec('BEGIN IMMEDIATE')
-    const tries = await Promise.all([
-      signIn(postern, 'alice', password),
-      ...Array.from({ length: 2 }, () => signIn(postern, 'alice', 'wrong')),
-    ])
-    other.exec('ROLLBACK')
-    for (const { status, headers, json } of tries) {
-      expect(status).toBe(503)
-      expect(headers['retry-after']).toMatch(/^\d+$/)
-      expect(headers['set-cookie']).toBeUndefined()
-      expect(json).toEqual({ status: 'KO', message: expect.any(String) })
-    }
-    expect(postern.events('login.unavailable')).toHaveLength(3)
-    expect(postern.events('login.succeeded')).toHaveLength(0)
-    for (let i = 0; i < 2; i++) expect((await signIn(postern, 'alice', 'wrong')).status).toBe(401)
-    await signedIn(postern) // two are counted, not four
   })
 })
 

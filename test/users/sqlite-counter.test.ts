@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
 import { MINUTE, SECOND } from '../../src/clock.ts'
+import { RecordsDown } from '../../src/storage/records-down.ts'
 import { sqliteCounters } from '../../src/users/sqlite-counter.ts'
 import { temporaryFolder } from '../support/process.ts'
 import { counterSuite } from './counter-suite.ts'
@@ -63,5 +64,17 @@ describe(sqliteCounters, () => {
       by: 'regulation',
       reason: null,
     })
+  })
+
+  it('row 102: says that the store is down while somebody else writes for long, and goes on afterwards', async () => {
+    const path = join(temporaryFolder(), 'db.sqlite3')
+    const { open } = await counting(movableClock().read, { path })
+    const counter = open('people', regulated)
+    const other = new DatabaseSync(path)
+    other.exec('BEGIN IMMEDIATE')
+    await expect(counter.count('john')).rejects.toBeInstanceOf(RecordsDown)
+    other.exec('ROLLBACK')
+    other.close()
+    expect(await counter.count('john')).toMatchObject({ left: 2 })
   })
 })
