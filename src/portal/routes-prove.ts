@@ -138,7 +138,8 @@ export async function goHeld(
       return context.goSaying('/prove', { kind: 'unknown-device' })
     case 'offer': {
       const { offer } = answer
-      return (offer.kind === 'allow' || offer.kind === 'failmode') && !wantsAskedFor(context)
+      const passes = offer.kind === 'allow' || (offer.kind === 'failmode' && !context.wantsSettings)
+      return passes && !wantsAskedFor(context)
         ? raised(login, context, await login.raiseByPolicy(visit, offer))
         : context.goTo('/prove') // which asks again, and says what is wrong
     }
