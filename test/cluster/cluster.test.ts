@@ -116,6 +116,23 @@ describe('several Posterns behind a balancer, with nothing in common but Redis a
     expect(await gates(browser, members, 'one')).toEqual([302, 302, 302, 302])
   })
 
+  it('a session that is revoked, and a person who is banned, by a command anywhere is out at all with the next request', async () => {
+    const [dave, frank] = [cluster.browser(), cluster.browser()]
+    await Promise.all([dave.signIn('dave'), frank.signIn('frank')])
+    expect(await gates(dave, members, 'one')).toEqual([200, 200, 200, 200])
+    expect(await gates(frank, members, 'one')).toEqual([200, 200, 200, 200])
+    expect(await members[0].command('sessions', 'revoke', '--user', 'dave')).toBe(0)
+    expect(await gates(dave, members, 'one')).toEqual([302, 302, 302, 302])
+    expect(await gates(frank, members, 'one')).toEqual([200, 200, 200, 200])
+    expect(await members[1].command('bans', 'add', 'frank')).toBe(0)
+    expect(await gates(frank, members, 'one')).toEqual([302, 302, 302, 302])
+    const signIn = (member: Member) =>
+      cluster.browser().api('/api/firstfactor', { username: 'frank', password }, member.url)
+    expect((await Promise.all(members.map(signIn))).map(({ status }) => status)).toEqual([401, 401, 401, 401])
+    expect(await members[2].command('bans', 'revoke', 'frank')).toBe(0)
+    expect((await Promise.all(members.map(signIn))).map(({ status }) => status)).toEqual([200, 200, 200, 200])
+  })
+
   it('a fraud report at one ends all sessions of the person at all', async () => {
     const other = cluster.browser()
     await other.signIn('alice', members[3].url)

@@ -13,6 +13,8 @@ import { type RedisServer, startRedis } from '../support/redis.ts'
 /** One of several Posterns, as it ships: `dist/main.js serve`. */
 export interface Member extends Running {
   readonly url: string
+  /** Runs a command of `postern` with this one's configuration. Resolves with its exit code. */
+  command(...args: string[]): Promise<number | string>
   signal(name: NodeJS.Signals): void
   /** Names of the events in its log. */
   events(): string[]
@@ -97,6 +99,7 @@ export async function startCluster(size: number, cleanup: Cleanup): Promise<Clus
     return {
       ...running,
       url: `http://127.0.0.1:${setup.port}`,
+      command: (...args) => start(node, [main, ...args, '--config', setup.configFile], { cleanup }).exit,
       signal: name => void running.child.kill(name),
       events: () => [...running.output().matchAll(/"event":"([^"]+)"/g)].flatMap(([, event]) => event ?? []),
     }
