@@ -70,7 +70,7 @@ function connectionOver(database: DatabaseSync, health: Health): DatabaseConnect
     async executeQuery<R>(query: CompiledQuery) {
       try {
         const result = await whenFree(() => run<R>(query))
-        health.worked((result.numAffectedRows ?? 0n) > 0n)
+        health.worked(/^(?:insert|update|delete)\b/i.test(query.sql))
         return result
       } catch (error) {
         if (!isUnavailable(error)) throw error

@@ -1,13 +1,23 @@
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { pino } from 'pino'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { whenFree } from '../../src/storage/busy.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
+import { RecordsDown } from '../../src/storage/records-down.ts'
 import type { Storage } from '../../src/storage/storage.ts'
 import { StorageProblem } from '../../src/storage/storage-problem.ts'
-import { node, start, temporaryFolder } from '../support/process.ts'
+import { node, start, temporaryFolder, until } from '../support/process.ts'
 
 const log = pino({ level: 'silent' })
 const open = async (path: string): Promise<Storage> => {
@@ -151,6 +161,34 @@ describe(openStorage, () => {
     expect((await refusal(path)).reason).toBe('storage-broken')
     expect(existsSync(path)).toBe(false)
     expect(readFileSync(`${path}-wal`, 'utf8')).toBe('what was answered for last')
+  })
+
+  it('row 159: a file that is moved away under it is read on and not written, told once; and written again when it is back', async () => {
+    const path = newFile()
+    const lines: string[] = []
+    const storage = await openStorage(
+      { encryption_key: 'k'.repeat(20), local: { path } },
+      { log: pino({ level: 'warn' }, { write: line => void lines.push(line) }) },
+    )
+    onTestFinished(() => storage.close())
+    const write = () =>
+      storage.records
+        .updateTable('postern_duo_devices')
+        .set({ name: 'x' })
+        .execute()
+        .then(
+          () => undefined,
+          (error: unknown) => error,
+        )
+    renameSync(path, `${path}.away`)
+    expect(await until(write, 'it is not written')).toBeInstanceOf(RecordsDown)
+    expect(storage.isDown).toBe(true)
+    for (let nth = 0; nth < 5; nth += 1) expect(await write()).toBeInstanceOf(RecordsDown)
+    expect(await storage.records.selectFrom('postern_duo_devices').selectAll().execute()).toEqual([])
+    expect(lines.filter(line => line.includes('cannot be written'))).toHaveLength(1)
+    expect(existsSync(path)).toBe(false)
+    renameSync(`${path}.away`, path)
+    await until(async () => (await write()) === undefined && !storage.isDown, 'it is written again')
   })
 
   it('row 163: refuses another encryption key than the one that the records were written with', async () => {
