@@ -58,7 +58,7 @@ const MINUTE = 60_000
 const DAY = 24 * 60 * MINUTE
 
 /** A session in the settings. */
-export function seen(now: number, age: number, changes: Partial<Session> = {}): SeenSession {
+function seen(now: number, age: number, changes: Partial<Session> = {}): SeenSession {
   const session: Session = {
     key: 'key_2',
     username: 'alice',
@@ -88,7 +88,7 @@ const login = (at: number, changes: Partial<LoginRecord> = {}): LoginRecord => (
 
 const stranger = { ip: '2001:db8:85a3:8d3:1319:8a2e:370:7348', browser: 'Samsung Internet on Android' }
 
-export const someSettings = (now: number): Overview => ({
+const someSettings = (now: number): Overview => ({
   sessions: [
     seen(now, 5 * MINUTE),
     seen(now, 3 * DAY, { key: 'key_phone', browser: 'Safari on iPhone', ip: '198.51.100.44', remember: true }),
