@@ -19,9 +19,10 @@ function recorder(): { log: Logger; lines: Line[] } {
   return { log: pino({ level: 'trace' }, { write: (line: string) => lines.push(JSON.parse(line)) }), lines }
 }
 
-export async function open(config: unknown): Promise<Redis & { lines: Line[] }> {
+/** With a deadline that a busy machine keeps, unless the test is about deadlines. */
+export async function open(config: object): Promise<Redis & { lines: Line[] }> {
   const { log, lines } = recorder()
-  const redis = await openRedis(schema.parse(config), { clock: Date.now, log })
+  const redis = await openRedis(schema.parse({ timeout: '3s', ...config }), { clock: Date.now, log })
   onTestFinished(() => redis.close())
   return Object.assign(redis, { lines })
 }

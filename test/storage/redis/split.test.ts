@@ -20,6 +20,7 @@ describe('a primary that another has replaced', () => {
   it('row 154: a primary that was replaced while it was frozen is left, though it takes writes when it thaws', async () => {
     const sentinels = await startSentinels({ cleanup: onTestFinished })
     const redis = await open({
+      timeout: '1s',
       high_availability: {
         sentinel_name: sentinels.name,
         nodes: sentinels.ports.map(port => ({ host: '127.0.0.1', port })),
