@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs'
 import type { Clock } from '../clock.ts'
 import type { Reason } from '../problems/problems.ts'
 import type { HttpProxy } from './proxy.ts'
@@ -16,6 +17,8 @@ export interface DuoFailure {
   readonly detail: string
   /** False: the request provably never reached Duo. */
   readonly sent: boolean
+  /** This machine has no file handle or port left: that says nothing of Duo, and whoever opens connections can bring it about. */
+  readonly exhausted?: true
   /** With kind request: what Duo's message_detail names, such as `username`, `device`, `txid`. */
   readonly parameter?: string
   /** With reason duo-clock: this machine's clock minus Duo's. */
@@ -60,9 +63,14 @@ const network: Record<string, { reason: Reason; sent: boolean }> = {
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: { reason: 'duo-malformed', sent: true },
 }
 
+const exhaustion: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL'])
+
 /** An error of the transport, by its code; whatever has none counts as sent, for then nobody knows. */
 export function transportFailure(error: unknown, proxy?: HttpProxy): DuoFailure {
   const { code, message, codes } = codeOf(error)
+  // A look-up without a handle for its files and sockets says that there is no such name.
+  if (exhaustion.has(code) || (network[code]?.reason === 'duo-dns' && !isAnyHandleFree()))
+    return { ...unavailable('duo-unreachable', `${code} ${message}`, false), exhausted: true }
   if (proxy !== undefined) {
     const refused = /^Proxy response \((\d{3})\)/.exec(message)?.[1]
     // The deadline of a call sets no limit of undici's: this one is the tunnel's.
@@ -85,6 +93,15 @@ export function transportFailure(error: unknown, proxy?: HttpProxy): DuoFailure 
   return unavailable(known.reason, `${code} ${message}`, known.sent)
 }
 
+function isAnyHandleFree(): boolean {
+  try {
+    closeSync(openSync('/dev/null', 'r'))
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** OpenSSL's words for a certificate have no prefix in common, and new ones come: what is neither the system's, undici's nor Node's is TLS's. */
 function isOfTls(code: string): boolean {
   if (code === 'EPROTO' || /^ERR_(SSL|TLS)_/.test(code)) return true
@@ -95,8 +112,8 @@ function isOfTls(code: string): boolean {
  * No answer, a server's error, or one that is none of Duo's. Not 429: whoever has the keys of a user's patience could bring that about. And not
  * TLS that fails: somebody answers there who is not Duo, and nothing of his may let people pass.
  */
-export function isOutage({ kind, reason }: DuoFailure): boolean {
-  return kind === 'unavailable' && reason !== 'duo-throttled' && reason !== 'duo-tls'
+export function isOutage({ kind, reason, exhausted }: DuoFailure): boolean {
+  return kind === 'unavailable' && reason !== 'duo-throttled' && reason !== 'duo-tls' && exhausted !== true
 }
 
 /** Whether Duo may have done what it was asked for, though nobody heard of it. */

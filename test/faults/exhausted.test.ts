@@ -92,6 +92,18 @@ describe('file handles', () => {
   })
 })
 
+describe('a call to Duo', () => {
+  it.each(['127.0.0.1:9', 'localhost:9', 'api-00000000.duosecurity.com'])(
+    'row 171: to %s, for which no handle is left, is no outage of Duo’s: failmode safe opens nothing by it',
+    async hostname => {
+      const program = join(import.meta.dirname, 'call-without-handles.ts')
+      const starved = start('sh', ['-c', `ulimit -n 60 && exec ${node} ${program} ${hostname}`])
+      expect(await starved.exit).toBe(0)
+      expect(starved.output()).toContain(': no outage')
+    },
+  )
+})
+
 describe('memory', () => {
   it('row 171: clients that ask on and on and never read: they are cut off, and others are answered', async () => {
     const setup = await setUp()

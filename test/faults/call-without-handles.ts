@@ -1,0 +1,22 @@
+// Asks Duo when every file handle that this process may have is taken; for exhausted.test.ts, under `ulimit -n`.
+import { openSync } from 'node:fs'
+import { pino } from 'pino'
+import { duoClient } from '../../src/duo/client.ts'
+import { isOutage } from '../../src/duo/failure.ts'
+
+const [hostname = ''] = process.argv.slice(2)
+const client = duoClient({
+  config: { hostname, integration_key: 'DIXXXXXXXXXXXXXXXXXX', secret_key: 'x'.repeat(40) },
+  clock: Date.now,
+  log: pino({ level: 'silent' }),
+  rootCertificates: undefined,
+  deadline: () => 3_000,
+})
+try {
+  for (;;) openSync('/dev/null', 'r')
+} catch {} // none is left
+const answer = await client.preauth({ username: 'alice' })
+process.stdout.write(
+  answer.ok ? 'answered\n' : `${answer.failure.detail}: ${isOutage(answer.failure) ? 'an outage' : 'no outage'}\n`,
+)
+process.exit(0)
