@@ -50,7 +50,9 @@ describe('config.template.yml', () => {
   it('row 147: is refused as it stands, and each secret is named', async () => {
     const loaded = await loadConfig(templateFile, {})
     const named = loaded.ok ? [] : loaded.problems.map(({ key, line, message }) => ({ key, line: line > 0, message }))
-    const shown = secretKeys.filter(key => !/^(?:session\.redis|storage\.postgres|authentication_backend\.ldap)\./.test(key)) // of a section that is switched off
+    const shown = secretKeys.filter(
+      key => !/^(?:session\.redis|storage\.postgres|authentication_backend\.ldap)\./.test(key),
+    ) // of a section that is switched off
     expect(named.map(({ key }) => key).toSorted()).toEqual([...shown, 'duo_api.hostname'].toSorted())
     for (const { line, message } of named) {
       expect(line).toBe(true)
@@ -78,10 +80,7 @@ describe('config.template.yml', () => {
     for (const key of without) document.deleteIn(key.split('.'))
     writeFileSync(file, document.toString())
     const more = Object.fromEntries(
-      [...secrets, 'STORAGE_POSTGRES_PASSWORD'].map(name => [
-        `POSTERN_${name}`,
-        'a password of this test',
-      ]),
+      [...secrets, 'STORAGE_POSTGRES_PASSWORD'].map(name => [`POSTERN_${name}`, 'a password of this test']),
     )
     const loaded = await loadConfig(file, { ...env, ...more })
     expect(loaded.ok ? loaded.warnings : loaded.problems.map(formatProblem)).toEqual([])
