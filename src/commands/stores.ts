@@ -86,7 +86,9 @@ export function refused(why: string): number {
   return 1
 }
 
+/** What lies deepest is what can be mended: Redis that is down, not the sessions that cannot be read for it. */
 function whyNot(error: unknown): string {
+  if (error instanceof Unavailable && error.cause instanceof Unavailable) return whyNot(error.cause)
   const why = error instanceof Error ? error.message : String(error)
   if (error instanceof StorageProblem) return `${why}. ${error.mend}`
   return error instanceof Unavailable ? `${why}. ${problems[error.reason].mend}` : why

@@ -6,6 +6,7 @@ import { revokeSessions } from '../../src/commands/sessions.ts'
 import { problems } from '../../src/problems/problems.ts'
 import { password, type Setup, setUp } from '../support/postern.ts'
 import { node, projectRoot, start } from '../support/process.ts'
+import { startRedis } from '../support/redis.ts'
 
 const main = join(projectRoot, 'dist/main.js')
 
@@ -18,8 +19,8 @@ const postern =
   }
 
 /** The built server in a process of its own, and people who sign in at it. */
-async function house() {
-  const setup = await setUp()
+async function house(wishes: Parameters<typeof setUp>[0] = {}) {
+  const setup = await setUp(wishes)
   await start(node, [main, 'serve', '--config', setup.configFile]).line(/serving/)
   const ask = async (path: string, headers: Record<string, string>, body?: object) => {
     const answer = await request(`http://127.0.0.1:${setup.port}${path}`, {
@@ -113,6 +114,22 @@ describe('postern sessions', () => {
     expect(await postern('revoke', '--all')).toEqual({ code: 0, output: '2 sessions were ended.\n' })
     expect([await gate(again), await gate(bob)]).toEqual([401, 401])
     expect(await gate(await signIn('bob'))).toBe(200)
+  })
+
+  it('reach the sessions that are in Redis, and what is told when it does not answer has the mend', async () => {
+    const redis = await startRedis({ cleanup: onTestFinished })
+    const { postern, signIn, gate } = await house({ session: `redis: { host: 127.0.0.1, port: ${redis.port} }` })
+    const [alice, bob] = [await signIn('alice'), await signIn('bob')]
+    const listed: { session: string; user: string }[] = JSON.parse((await postern('list', '--json')).output)
+    expect(listed.map(({ user }) => user).toSorted()).toEqual(['alice', 'bob'])
+    expect(await gate(alice)).toBe(200)
+    const session = listed.find(({ user }) => user === 'alice')?.session ?? ''
+    expect(await postern('revoke', session)).toMatchObject({ code: 0 })
+    expect([await gate(alice), await gate(bob)]).toEqual([401, 200])
+    await redis.kill()
+    const { code, output } = await postern('list')
+    expect(code).toBe(1)
+    expect(output).toContain(problems['redis-down'].mend)
   })
 
   it.each([
