@@ -103,10 +103,15 @@ export function ldapPeople({ directory, refreshInterval, grace, clock, log }: Pa
     if ('retryAfterSeconds' in place) return Promise.reject(new DirectoryDown('too many people are looked up already'))
     const asked = place
       .run(() => ask(() => directory.person(username)))
-      .then(person => {
-        note(username, person)
-        return person
-      })
+      .then(
+        person => {
+          note(username, person)
+          return person
+        },
+        error => {
+          throw directoryDown(error)
+        },
+      )
       .finally(() => underWay.delete(username))
     underWay.set(username, asked)
     return asked

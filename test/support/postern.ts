@@ -27,6 +27,8 @@ interface Wishes {
   /** Further keys of `duo_api`, YAML: `autopush: true`. */
   readonly duoKeys?: string
   readonly users?: readonly string[]
+  /** In place of the users file: `authentication_backend`, YAML in one line. */
+  readonly people?: string
   readonly rules?: readonly { domain: string; policy: string }[]
   /** `server.endpoints.rate_limits`, YAML. Default: none, since all of a test comes from one address. */
   readonly rateLimits?: string
@@ -66,7 +68,7 @@ export async function setUp(wishes: Wishes = {}, cleanup?: Parameters<typeof tem
   endpoints: { rate_limits: ${wishes.rateLimits ?? '{ second_factor_duo: { enable: false } }'} }
   trusted_proxies: [${(wishes.trustedProxies ?? ['127.0.0.0/8', '::1/128']).map(entry => JSON.stringify(entry)).join(', ')}]
 log: { level: debug, format: json }
-authentication_backend: { file: { path: ${file('users.yml')} } }
+authentication_backend: ${wishes.people ?? `{ file: { path: ${file('users.yml')} } }`}
 session:
   secret: a-secret-of-this-test-alone-0123456789
   cookies: [{ domain: postern.localhost, authelia_url: "http://auth.postern.localhost:${publicPort}" }]
