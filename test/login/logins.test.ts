@@ -1,16 +1,27 @@
 import { join } from 'node:path'
 import { pino } from 'pino'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { type LoginRecord, openLogins } from '../../src/login/logins.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
-import { temporaryFolder } from '../support/process.ts'
+import { type PostgresServer, startPostgres } from '../support/postgres.ts'
+import { endsWithSuite, temporaryFolder } from '../support/process.ts'
 
 const DAY = 86_400_000
 
-async function open() {
+let postgres: PostgresServer
+const cleanup = endsWithSuite()
+beforeAll(async () => {
+  postgres = await startPostgres(cleanup)
+}, 30_000)
+
+async function open(where: 'SQLite' | 'PostgreSQL' = 'SQLite') {
   const lines: string[] = []
   const log = pino({ level: 'info' }, { write: line => lines.push(line) })
-  const config = { encryption_key: 'a-key-of-this-test-alone', local: { path: join(temporaryFolder(), 'db.sqlite3') } }
+  const config: Parameters<typeof openStorage>[0] = {
+    encryption_key: 'a-key-of-this-test-alone',
+    local: { path: join(temporaryFolder(), 'db.sqlite3') },
+    ...(where === 'PostgreSQL' ? { postgres: await postgres.database() } : {}),
+  }
   const storage = await openStorage(config, { log })
   onTestFinished(() => storage.close())
   lines.length = 0
@@ -26,49 +37,62 @@ async function open() {
       factor: 'password',
       ...changes,
     })
-  const stored = async () =>
-    Number((await storage.sessions.prepare('SELECT count(*) AS n FROM postern_logins').get())?.n)
+  const stored = async () => {
+    const { n } = await storage.records
+      .selectFrom('postern_logins')
+      .select(({ fn }) => fn.countAll<number>().as('n'))
+      .executeTakeFirstOrThrow()
+    return Number(n)
+  }
   return { storage, logins, note, stored, time, lines }
 }
 
+const places = ['SQLite', 'PostgreSQL'] as const
+
 describe(openLogins, () => {
-  it('gives a person what was done with their name, the newest first, and nothing of anybody else', async () => {
-    const { logins, note, time } = await open()
-    note({ outcome: 'refused', ip: undefined })
-    time.now += 1000
-    note()
-    note({ username: 'bob' })
-    note({ username: undefined, outcome: 'refused' })
-    time.now += 1000
-    note({ factor: 'push' })
-    const listed = await logins.latest('alice', 10)
-    expect(listed.map(({ outcome, factor, ip }) => [outcome, factor, ip])).toEqual([
-      ['accepted', 'push', '192.0.2.7'],
-      ['accepted', 'password', '192.0.2.7'],
-      ['refused', 'password', undefined],
-    ])
-    expect(await logins.latest('alice', 1)).toHaveLength(1)
-    expect(await logins.latest('carol', 10)).toEqual([])
-  })
-
-  it('is bounded for each person, and no flood of failures pushes out what the owner did', async () => {
-    const { logins, note, time, stored } = await open()
-    note()
-    for (let i = 0; i < 450; i++) {
+  it.each(places)(
+    'gives a person what was done with their name, the newest first, and nothing of anybody else; in %s',
+    async where => {
+      const { logins, note, time } = await open(where)
+      note({ outcome: 'refused', ip: undefined })
       time.now += 1000
-      note({ outcome: 'refused', username: i % 3 === 0 ? undefined : 'alice' })
-      if (i % 50 === 49) await logins.latest('alice', 1)
-    }
-    await logins.latest('alice', 1)
-    expect(await stored()).toBe(1 + 100 + 100)
-    expect((await logins.latest('alice', 1000)).at(-1)?.outcome).toBe('accepted')
-    for (let i = 0; i < 80; i++) note({ at: time.now + i })
-    await logins.latest('alice', 1)
-    expect(await stored()).toBe(50 + 100 + 100)
-  })
+      note()
+      note({ username: 'bob' })
+      note({ username: undefined, outcome: 'refused' })
+      time.now += 1000
+      note({ factor: 'push' })
+      const listed = await logins.latest('alice', 10)
+      expect(listed.map(({ outcome, factor, ip }) => [outcome, factor, ip])).toEqual([
+        ['accepted', 'push', '192.0.2.7'],
+        ['accepted', 'password', '192.0.2.7'],
+        ['refused', 'password', undefined],
+      ])
+      expect(await logins.latest('alice', 1)).toHaveLength(1)
+      expect(await logins.latest('carol', 10)).toEqual([])
+    },
+  )
 
-  it('forgets after 90 days', async () => {
-    const { logins, note, time, stored } = await open()
+  it.each(places)(
+    'is bounded for each person, and no flood of failures pushes out what the owner did; in %s',
+    async where => {
+      const { logins, note, time, stored } = await open(where)
+      note()
+      for (let i = 0; i < 450; i++) {
+        time.now += 1000
+        note({ outcome: 'refused', username: i % 3 === 0 ? undefined : 'alice' })
+        if (i % 50 === 49) await logins.latest('alice', 1)
+      }
+      await logins.latest('alice', 1)
+      expect(await stored()).toBe(1 + 100 + 100)
+      expect((await logins.latest('alice', 1000)).at(-1)?.outcome).toBe('accepted')
+      for (let i = 0; i < 80; i++) note({ at: time.now + i })
+      await logins.latest('alice', 1)
+      expect(await stored()).toBe(50 + 100 + 100)
+    },
+  )
+
+  it.each(places)('forgets after 90 days; in %s', async where => {
+    const { logins, note, time, stored } = await open(where)
     note()
     expect(await logins.latest('alice', 10)).toHaveLength(1)
     time.now += 90 * DAY
@@ -81,28 +105,31 @@ describe(openLogins, () => {
     expect(await stored()).toBe(2)
   })
 
-  it('counts failures since the sign-in before, by what counts as one, until they were read', async () => {
-    const { logins, note, time } = await open()
-    const at = (minutes: number, changes: Partial<LoginRecord> = {}) =>
-      note({ at: time.now + minutes * 60_000, ...changes })
-    const refused = { outcome: 'refused' as const }
-    at(0)
-    at(1, { factor: 'push' })
-    at(2, refused)
-    at(3, { outcome: 'banned' })
-    at(4, { ...refused, factor: 'passcode' })
-    at(5) // a password alone: it may be a thief's
-    at(6, refused)
-    const before = time.now + 10 * 60_000
-    expect(await logins.failedTries('alice', 'second-factor', before)).toEqual({ count: 4, since: time.now + 60_000 })
-    expect(await logins.failedTries('alice', 'password', before)).toEqual({ count: 1, since: time.now + 5 * 60_000 })
-    expect(await logins.failedTries('bob', 'password', before)).toEqual({ count: 0, since: null })
-    time.now = before
-    await logins.failedTriesSeen('alice')
-    expect((await logins.failedTries('alice', 'second-factor', before)).count).toBe(0)
-    at(1, refused)
-    expect((await logins.failedTries('alice', 'second-factor', before)).count).toBe(1)
-  })
+  it.each(places)(
+    'counts failures since the sign-in before, by what counts as one, until they were read; in %s',
+    async where => {
+      const { logins, note, time } = await open(where)
+      const at = (minutes: number, changes: Partial<LoginRecord> = {}) =>
+        note({ at: time.now + minutes * 60_000, ...changes })
+      const refused = { outcome: 'refused' as const }
+      at(0)
+      at(1, { factor: 'push' })
+      at(2, refused)
+      at(3, { outcome: 'banned' })
+      at(4, { ...refused, factor: 'passcode' })
+      at(5) // a password alone: it may be a thief's
+      at(6, refused)
+      const before = time.now + 10 * 60_000
+      expect(await logins.failedTries('alice', 'second-factor', before)).toEqual({ count: 4, since: time.now + 60_000 })
+      expect(await logins.failedTries('alice', 'password', before)).toEqual({ count: 1, since: time.now + 5 * 60_000 })
+      expect(await logins.failedTries('bob', 'password', before)).toEqual({ count: 0, since: null })
+      time.now = before
+      await logins.failedTriesSeen('alice')
+      expect((await logins.failedTries('alice', 'second-factor', before)).count).toBe(0)
+      at(1, refused)
+      expect((await logins.failedTries('alice', 'second-factor', before)).count).toBe(1)
+    },
+  )
 
   it('writes in the background, and a sign-in goes on while the records are down, which is told once', async () => {
     const { storage, logins, note, stored, lines } = await open()
