@@ -40,7 +40,7 @@ program
   .addOption(configOption())
   .requiredOption('--url <url>', 'the URL that is asked for')
   .option('--user <name>', 'who asks; otherwise somebody who has not signed in')
-  .option('--groups <names>', 'their groups, with commas between; otherwise those of the users file')
+  .option('--groups <names>', 'their groups, with commas between; otherwise those of the users file or the directory')
   .option('--ip <address>', 'the address they come from')
   .option('--method <method>', 'how they ask', 'GET')
   .option('--json', 'print data')

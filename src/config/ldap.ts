@@ -34,7 +34,7 @@ export function parseLdapAddress(value: string): LdapAddress | undefined {
   return port === 0 || port > 65_535 ? undefined : { kind: 'tcp', scheme, host: bare, port }
 }
 
-export const ldapImplementations = ['custom', 'activedirectory', 'rfc2307bis', 'freeipa', 'lldap', 'glauth'] as const
+const ldapImplementations = ['custom', 'activedirectory', 'rfc2307bis', 'freeipa', 'lldap', 'glauth'] as const
 
 /** Placeholders of filters, as Authelia has them. */
 export const ldapPlaceholders = [

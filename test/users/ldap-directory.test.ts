@@ -106,6 +106,18 @@ describe(ldapDirectory, () => {
     expect((await elsewhere.find('john'))?.person.groups).toEqual([])
   })
 
+  it.each(['activedirectory', 'rfc2307bis', 'freeipa', 'lldap', 'glauth'] as const)(
+    'row 91: the filters of %s are filters, with a name that would break out of them too',
+    async implementation => {
+      const preset = await ldapSettings({ ...config, implementation, address: at('ldap://localhost') })
+      const asked = directory({ ...preset, tls: { ca: slapd.ca }, address: at(`ldap://localhost:${slapd.port}`) })
+      const isOpenLdap = implementation === 'rfc2307bis' || implementation === 'lldap'
+      expect((await asked.find('john'))?.person.username).toBe(isOpenLdap ? 'john' : undefined)
+      for (const name of ['*)(uid=*', 'john)(|(uid=*', '\\2a']) expect(await asked.identify(name)).toBeUndefined()
+      expect((await asked.list(10)).people.length).toBe(isOpenLdap ? 4 : 0)
+    },
+  )
+
   it('speaks over a socket', async () => {
     const found = await directory({ address: at(`ldapi://${slapd.socket}`), start_tls: false }).find('john')
     expect(found?.dn).toBe(john)
