@@ -64,7 +64,9 @@ export async function openDuo(parts: Parts): Promise<Duo> {
     await remembered.forget(username)
   }
   const records =
-    redis === null ? sqlPushRecords(db, config.guard) : redisPushRecords(redis, config.guard, encryptionKey)
+    redis === null
+      ? sqlPushRecords(db, config.guard, encryptionKey)
+      : redisPushRecords(redis, config.guard, encryptionKey)
   const asked = redis === null ? sqlAsked(db, config.guard, clock) : redisAsked(redis, config.guard, clock)
   const pause = async (username: string) => pausedUntil(await records.guardOf(username), clock())
   const asking = openAsking({

@@ -1,17 +1,16 @@
-import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
 import { DAY, type Milliseconds } from '../clock.ts'
 import type { Redis, Reply } from '../storage/redis/redis.ts'
 import { FORGOTTEN_AFTER, type Guard, type GuardLimits, guardAfterAll, open } from './guard.ts'
 import {
   type Changes,
-  contentOf,
   hashOfTxid,
   KEPT,
   newId,
   type PushRecord,
   type PushRecords,
-  textOf,
+  type Seal,
+  sealOf,
   UnreadablePush,
 } from './push-records.ts'
 import * as scripts from './push-scripts.ts'
@@ -34,7 +33,6 @@ const row = z.tuple([
   orNull(z.string()), // holder
   orNull(number), // lease
   orNull(number), // ended
-  z.string(), // tag
 ])
 
 /**
@@ -42,8 +40,8 @@ const row = z.tuple([
  * @param encryptionKey `storage.encryption_key`
  */
 export function redisPushRecords(redis: Redis, limits: GuardLimits, encryptionKey: string): PushRecords {
-  const tagOf = sealedWith(encryptionKey)
-  const recordOf = recordSealedBy(tagOf)
+  const seal = sealOf(encryptionKey)
+  const recordOf = recordSealedBy(seal)
   /** What is over and cannot be read, as after a change of the key, is nothing; what is not over is to be dropped by whoever takes it over. */
   const unlessUnreadable = (reply: Reply, of: Parameters<typeof recordOf>[1]) => {
     try {
@@ -95,7 +93,6 @@ export function redisPushRecords(redis: Redis, limits: GuardLimits, encryptionKe
           'holder',
           'lease',
           'ended',
-          'tag',
         ),
         { id },
       ),
@@ -105,18 +102,16 @@ export function redisPushRecords(redis: Redis, limits: GuardLimits, encryptionKe
     endedAfter: async (username, time) => recordsOf(await run.endedAfter(username, time), username),
 
     async insert({ sessionKey, username, ...content }, lease) {
-      const [id, text] = [newId(), textOf(content)]
+      const id = newId()
+      const text = seal.close({ id, sessionKey, username }, content)
       const about = [text, lease?.holder ?? '', lease?.until ?? '', content.push.endedAt ?? '']
-      return recordOf(
-        await run.insert(id, sessionKey, username, ...about, KEPT_BY_REDIS, tagOf([id, sessionKey, username, text])),
-        { id },
-      )
+      return recordOf(await run.insert(id, sessionKey, username, ...about, KEPT_BY_REDIS), { id })
     },
 
     async write(seen, push, { by, notes, now }) {
       const { upstream } = push
       const txid = upstream.at === 'ringing' ? hashOfTxid(upstream.txid) : ''
-      const text = textOf({ ...seen, push })
+      const text = seal.close(seen, { ...seen, push })
       // The notes are worked out here. When another push of this person ended meanwhile, by what it left.
       for (let tries = 1; tries <= WRITE_TRIES; tries += 1) {
         const before = notes.length === 0 ? null : await guardText(seen.username)
@@ -135,11 +130,10 @@ export function redisPushRecords(redis: Redis, limits: GuardLimits, encryptionKe
           guard === null ? '' : Math.max(guard.notBefore + FORGOTTEN_AFTER, guard.lockedUntil, now) - now + DAY,
           notes.includes('allowed') ? 1 : '',
           KEPT_BY_REDIS,
-          tagOf([seen.id, seen.sessionKey, seen.username, text]),
         )
         if (reply === 'taken') return 'taken'
         if (reply === 'lost') return undefined
-        if (reply !== 'again') return recordOf(reply, seen)
+        if (reply !== 'again') return recordOf(reply, { id: seen.id })
       }
       throw new Error('a guard could not be written: others write it all the time')
     },
@@ -148,7 +142,7 @@ export function redisPushRecords(redis: Redis, limits: GuardLimits, encryptionKe
     release: async (id, holder) => void (await run.renew(id, holder, 0)),
     abandoned: async now => z.array(z.string()).parse(await run.abandoned(now)),
     takeOver: async (seen, holder, now, until) =>
-      recordOf(await run.takeOver(seen.id, seen.version, now, holder, until, KEPT_BY_REDIS), seen),
+      recordOf(await run.takeOver(seen.id, seen.version, now, holder, until, KEPT_BY_REDIS), { id: seen.id }),
     discard: async id => void (await run.discard(id)),
     async forgetOld() {}, // Redis does, by KEPT_BY_REDIS
 
@@ -174,33 +168,19 @@ function guardOfText(text: string | null): Guard {
 
 const isOver = (reply: Reply) => Array.isArray(reply) && typeof reply[7] === 'string' && reply[7] !== ''
 
-type Sealed = readonly [id: string, sessionKey: string, username: string, state: string]
-type TagOf = (sealed: Sealed) => string
-
-function sealedWith(encryptionKey: string): TagOf {
-  const key = Buffer.from(hkdfSync('sha256', encryptionKey, '', 'postern push record 1', 32))
-  return sealed => createHmac('sha256', key).update(JSON.stringify(sealed)).digest('base64url')
-}
-
 /**
  * What a record must be of: what it was looked up by. A lookup is not sealed, and must not lead to somebody else's approval.
  * @throws {UnreadablePush}
  */
-function recordSealedBy(tagOf: TagOf) {
+function recordSealedBy(seal: Seal) {
   return (reply: Reply, of: Partial<Pick<PushRecord, 'id' | 'sessionKey' | 'username'>>): PushRecord | undefined => {
     // Nothing was found: no key, or a record without any of its fields.
     if (!Array.isArray(reply) || reply.every(field => field === null)) return undefined
     const { data, error } = row.safeParse(reply)
     if (data === undefined)
       throw new UnreadablePush('the record of a push is not as Postern writes it', { cause: error })
-    const [id, sessionKey, username, state, version, holder, leaseUntil, , tag] = data
-    const expected = Buffer.from(tagOf([id, sessionKey, username, state]))
-    const given = Buffer.from(tag)
-    const isSealed = given.length === expected.length && timingSafeEqual(given, expected)
-    const isIt =
-      (of.id ?? id) === id && (of.sessionKey ?? sessionKey) === sessionKey && (of.username ?? username) === username
-    if (!isSealed || !isIt) throw new UnreadablePush('the record of a push was altered, or has another key')
-    const { facts, ...content } = contentOf(state)
+    const [id, sessionKey, username, state, version, holder, leaseUntil] = data
+    const { facts, ...content } = seal.open({ id, sessionKey, username, ...of }, state)
     return { id, sessionKey, username, version, holder, leaseUntil, ...content, facts: { ...facts, ip: facts.ip } }
   }
 }

@@ -5,20 +5,26 @@ import { giveBackBudget } from './asked-sql.ts'
 import { type Guard, type GuardLimits, guardAfterAll, open } from './guard.ts'
 import type { GuardNote } from './push.ts'
 import {
-  contentOf,
   hashOfTxid,
   KEPT,
   LOOKED_BACK_AT_MOST,
   newId,
   type PushRecord,
   type PushRecords,
-  textOf,
+  type Seal,
+  sealOf,
+  UnreadablePush,
 } from './push-records.ts'
 
 const DELETED_AT_ONCE = 500
 
-/** In the tables `postern_pushes` and `postern_push_guard`. */
-export function sqlPushRecords(db: Kysely<Tables>, limits: GuardLimits): PushRecords {
+/**
+ * In the tables `postern_pushes` and `postern_push_guard`.
+ * @param encryptionKey `storage.encryption_key`
+ */
+export function sqlPushRecords(db: Kysely<Tables>, limits: GuardLimits, encryptionKey: string): PushRecords {
+  const seal = sealOf(encryptionKey)
+  const { parse, unlessUnreadable } = rowsSealedBy(seal)
   const select = () => db.selectFrom('postern_pushes').selectAll()
   const newest = (sessionKey: string) =>
     db
@@ -34,7 +40,7 @@ export function sqlPushRecords(db: Kysely<Tables>, limits: GuardLimits): PushRec
     },
 
     async newest(sessionKey) {
-      return parse(await newest(sessionKey).selectAll().executeTakeFirst())
+      return unlessUnreadable(await newest(sessionKey).selectAll().executeTakeFirst())
     },
 
     async inFlight(username) {
@@ -46,7 +52,7 @@ export function sqlPushRecords(db: Kysely<Tables>, limits: GuardLimits): PushRec
         .where('username', '=', username)
         .where('ended_at', 'is not', null)
         .where('lease_until', 'is not', null)
-      return (await query.execute()).flatMap(row => parse(row) ?? [])
+      return (await query.execute()).flatMap(row => unlessUnreadable(row) ?? [])
     },
 
     async endedAfter(username, time) {
@@ -55,7 +61,7 @@ export function sqlPushRecords(db: Kysely<Tables>, limits: GuardLimits): PushRec
         .where('ended_at', '>', time)
         .orderBy('ended_at', 'desc')
         .limit(LOOKED_BACK_AT_MOST)
-      return (await query.execute()).flatMap(row => parse(row) ?? [])
+      return (await query.execute()).flatMap(row => unlessUnreadable(row) ?? [])
     },
 
     async insert({ sessionKey, username, ...content }, lease) {
@@ -66,7 +72,7 @@ export function sqlPushRecords(db: Kysely<Tables>, limits: GuardLimits): PushRec
         id,
         session_key: sessionKey,
         username,
-        state: textOf(content),
+        state: seal.close({ id, sessionKey, username }, content),
         // Higher than all before it in this session, so that whoever waits past a version is woken by a new push too.
         version: (before?.version ?? 0) + 1,
         lease_holder: lease?.holder ?? null,
@@ -92,7 +98,7 @@ export function sqlPushRecords(db: Kysely<Tables>, limits: GuardLimits): PushRec
           let update = transaction
             .updateTable('postern_pushes')
             .set({
-              state: textOf({ ...seen, push }),
+              state: seal.close(seen, { ...seen, push }),
               version: seen.version + 1,
               ended_at: push.endedAt,
               ...(by === 'anybody' ? {} : { lease_until: by.until }),
@@ -230,18 +236,25 @@ async function applyNotes(
   }
 }
 
-/** @throws {UnreadablePush} */
-function parse(row: Selectable<Tables['postern_pushes']> | undefined): PushRecord | undefined {
-  if (row === undefined) return undefined
-  const { facts, ...content } = contentOf(row.state)
-  return {
-    id: row.id,
-    sessionKey: row.session_key,
-    username: row.username,
-    version: row.version,
-    holder: row.lease_holder,
-    leaseUntil: row.lease_until,
-    ...content,
-    facts: { ...facts, ip: facts.ip },
+type Row = Selectable<Tables['postern_pushes']>
+
+function rowsSealedBy(seal: Seal) {
+  /** @throws {UnreadablePush} */
+  const parse = (row: Row | undefined): PushRecord | undefined => {
+    if (row === undefined) return undefined
+    const of = { id: row.id, sessionKey: row.session_key, username: row.username }
+    const { facts, ...content } = seal.open(of, row.state)
+    const { version, lease_holder: holder, lease_until: leaseUntil } = row
+    return { ...of, version, holder, leaseUntil, ...content, facts: { ...facts, ip: facts.ip } }
   }
+  /** What is over and cannot be read, as after a change of the key, is nothing; what is not over is to be dropped by whoever takes it over. */
+  const unlessUnreadable = (row: Row | undefined) => {
+    try {
+      return parse(row)
+    } catch (error) {
+      if (error instanceof UnreadablePush && row?.ended_at != null) return undefined
+      throw error
+    }
+  }
+  return { parse, unlessUnreadable }
 }

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash, createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
 import { DAY, type Milliseconds } from '../clock.ts'
 import { problems, type Reason } from '../problems/problems.ts'
@@ -76,9 +76,6 @@ export const newId = (): string => `push_${randomBytes(15).toString('base64url')
 /** A txid itself is at no place where it is looked for: whoever has it can ask Duo about it. */
 export const hashOfTxid = (txid: string): string => createHash('sha256').update(txid).digest('hex')
 
-export const textOf = ({ push, factor, code, device, facts, startedAt }: Content): string =>
-  JSON.stringify({ push, factor, code, device, facts, startedAt } satisfies Content)
-
 /**
  * All pushes and what guards each person's phone, for every process: in the records' database, or in Redis. Each write names the version it saw; one
  * that somebody else moved is refused. Time is what is passed in, never the store's.
@@ -137,12 +134,39 @@ export interface Change {
 /** The row is not as this program writes it: nobody may be let in by it. */
 export class UnreadablePush extends Error {}
 
-/** @throws {UnreadablePush} */
-export function contentOf(text: string): Content {
-  try {
-    return stored.parse(JSON.parse(text))
-  } catch (cause) {
-    throw new UnreadablePush('the record of a push is not as Postern writes it', { cause })
+/** What a state belongs to. */
+type Owner = Pick<PushRecord, 'id' | 'sessionKey' | 'username'>
+
+/** The state of a record as one text that only Postern can make, for this record alone: whoever can write to the store cannot approve anything. */
+export interface Seal {
+  close(of: Owner, content: Content): string
+  /** @throws {UnreadablePush} it was altered, is of another record or another key, or not as this program writes it */
+  open(of: Owner, text: string): Content
+}
+
+/** @param encryptionKey `storage.encryption_key` */
+export function sealOf(encryptionKey: string): Seal {
+  const key = Buffer.from(hkdfSync('sha256', encryptionKey, '', 'postern push record 1', 32))
+  const tagOf = ({ id, sessionKey, username }: Owner, text: string) =>
+    createHmac('sha256', key)
+      .update(JSON.stringify([id, sessionKey, username, text]))
+      .digest()
+  return {
+    close(of, { push, factor, code, device, facts, startedAt }) {
+      const text = JSON.stringify({ push, factor, code, device, facts, startedAt } satisfies Content)
+      return `${text.slice(0, -1)},"tag":"${tagOf(of, text).toString('base64url')}"}`
+    },
+    open(of, sealed) {
+      const [, beginning, tag = ''] = /^(.*),"tag":"([\w-]{43})"\}$/s.exec(sealed) ?? []
+      const text = `${beginning}}`
+      if (beginning === undefined || !timingSafeEqual(Buffer.from(tag, 'base64url'), tagOf(of, text)))
+        throw new UnreadablePush('the record of a push was altered, or has another key')
+      try {
+        return stored.parse(JSON.parse(text))
+      } catch (cause) {
+        throw new UnreadablePush('the record of a push is not as Postern writes it', { cause })
+      }
+    },
   }
 }
 

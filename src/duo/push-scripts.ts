@@ -4,7 +4,7 @@ const prelude = `
 local function at(kind, name) return KEYS[1] .. ':' .. kind .. ':' .. name end
 local function whole(number) return string.format('%.0f', number) end
 local function fields(id)
-  return redis.call('HMGET', at('record', id), 'id', 'session', 'username', 'state', 'version', 'holder', 'lease', 'ended', 'tag')
+  return redis.call('HMGET', at('record', id), 'id', 'session', 'username', 'state', 'version', 'holder', 'lease', 'ended')
 end
 -- Brings in line with the record what it is found by. KEPT is how long Redis keeps what is over; nothing is decided by it.
 local function settle(id, kept)
@@ -56,7 +56,7 @@ for _, id in ipairs(redis.call('ZREVRANGEBYSCORE', at('ended', ARGV[1]), '+inf',
 return found
 `
 
-/** ARGV: id, session, username, state, holder, lease, ended, kept, tag. */
+/** ARGV: id, session, username, state, holder, lease, ended, kept. */
 export const insert = `${prelude}
 local id, session, username, ended = ARGV[1], ARGV[2], ARGV[3], ARGV[7]
 local open = redis.call('GET', at('in-flight', username))
@@ -64,12 +64,12 @@ if ended == '' and open and redis.call('HGET', at('record', open), 'ended') == '
 -- Higher than all before it in this session, so that whoever waits past one is woken by a new push too.
 local version = whole((tonumber(redis.call('HGET', at('session', session), 'version') or '') or 0) + 1)
 redis.call('HSET', at('record', id), 'id', id, 'session', session, 'username', username, 'state', ARGV[4], 'version', version,
-  'holder', ARGV[5], 'lease', ARGV[6], 'ended', ended, 'tag', ARGV[9])
+  'holder', ARGV[5], 'lease', ARGV[6], 'ended', ended)
 redis.call('HSET', at('session', session), 'id', id, 'version', version)
 return settle(id, ARGV[8])
 `
 
-/** ARGV: id, version, holder ('': anybody), lease, state, ended, over, txid hash, guard that was seen, guard to be ('': no note), its life, give back, kept, tag. */
+/** ARGV: id, version, holder ('': anybody), lease, state, ended, over, txid hash, guard that was seen, guard to be ('': no note), its life, give back, kept. */
 export const write = `${prelude}
 local id, holder, txid, guard = ARGV[1], ARGV[3], ARGV[8], ARGV[10]
 local r = fields(id)
@@ -83,7 +83,7 @@ if guard ~= '' and (redis.call('GET', at('guard', username)) or '') ~= ARGV[9] t
 if txid ~= '' then redis.call('SET', at('txid', txid), id, 'PX', ARGV[13]) end
 if guard ~= '' then redis.call('SET', at('guard', username), guard, 'PX', ARGV[11]) end
 if ARGV[12] ~= '' then redis.call('DEL', at('asked-user', username)) end
-redis.call('HSET', at('record', id), 'state', ARGV[5], 'version', whole(tonumber(r[5]) + 1), 'ended', ARGV[6], 'tag', ARGV[14])
+redis.call('HSET', at('record', id), 'state', ARGV[5], 'version', whole(tonumber(r[5]) + 1), 'ended', ARGV[6])
 if holder ~= '' then redis.call('HSET', at('record', id), 'lease', ARGV[4]) end
 if ARGV[7] ~= '' then redis.call('HSET', at('record', id), 'holder', '', 'lease', '') end
 return settle(id, ARGV[13])

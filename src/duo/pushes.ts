@@ -1,7 +1,9 @@
 import { randomInt } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import { type Clock, type Milliseconds, SECOND } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
+import { Unavailable } from '../problems/unavailable.ts'
 import type { Audit } from '../telemetry/audit.ts'
 import type { Asked } from './asked.ts'
 import type { Preauthorized } from './asking.ts'
@@ -21,6 +23,7 @@ const SENDING_LEASE: Milliseconds = 20 * SECOND
 /** Pushes of a person that may still ring though they are over here. Cancelling must not be a way to make a phone ring all night. */
 const RINGING_AT_MOST = 3
 const DISPLAY_NAME_LIMIT = 100
+const ASK_STORE_AGAIN: Milliseconds = 250
 
 export interface Pushes extends Pick<Duo, 'newest' | 'change' | 'claim' | 'cancel'> {
   /** @param choose preauth, and the way to use by it */
@@ -220,11 +223,22 @@ export function openPushes(parts: Parts): Pushes {
 
     async change(sessionKey, seq, within, signal) {
       const end = performance.now() + within
+      let last: PushView | null = null
       for (;;) {
-        const record = await newest(sessionKey)
+        const record = await newest(sessionKey).catch((error: unknown) => {
+          // A page that is held already does not break because the store is restarted.
+          if (last === null || !(error instanceof Unavailable) || performance.now() >= end) throw error
+          return 'down' as const
+        })
+        if (record === 'down') {
+          await sleep(ASK_STORE_AGAIN, undefined, { signal, ref: false }).catch(() => {})
+          if (signal.aborted) return last
+          continue
+        }
         const view = record === undefined ? null : viewOf(record)
         const left = end - performance.now()
         if (view === null || view.seq > seq || !isWaiting(view) || left <= 0 || signal.aborted) return view
+        last = view
         const evicted = await watchers.wait(sessionKey, view.seq, left, signal)
         if (evicted) return view
       }

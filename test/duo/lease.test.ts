@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import type { Push } from '../../src/duo/push.ts'
+import { sealOf } from '../../src/duo/push-records.ts'
 import { node, start, until } from '../support/process.ts'
 import { type Opened, openHouse } from './house.ts'
 import { facts, owner } from './people.ts'
@@ -14,6 +16,16 @@ function database(file: string) {
   const open = new DatabaseSync(file, { timeout: 1_000 })
   onTestFinished(() => open.close())
   return open
+}
+
+/** The one push of the file, as Postern would have written it in this state. */
+function rewrite(db: DatabaseSync, change: (push: Push) => Push): void {
+  const row = db.prepare('select id, session_key, username, state from postern_pushes').get()
+  if (row === undefined) throw new Error('no push')
+  const of = { id: String(row.id), sessionKey: String(row.session_key), username: String(row.username) }
+  const seal = sealOf('x'.repeat(20))
+  const content = seal.open(of, String(row.state))
+  db.prepare('update postern_pushes set state = ?').run(seal.close(of, { ...content, push: change(content.push) }))
 }
 
 describe('a push whose process is gone', () => {
@@ -69,9 +81,8 @@ describe('a push whose process is gone', () => {
     await first.crash()
     const db = database(house.file)
     // As it stands in the file while /auth is under way.
-    db.exec(
-      `update postern_pushes set txid_hash = null, state = json_set(state, '$.push.state', 'sending', '$.push.upstream', json('{"at":"sending"}'))`,
-    )
+    db.exec('update postern_pushes set txid_hash = null')
+    rewrite(db, push => ({ ...push, state: 'sending', upstream: { at: 'sending' } }))
     const second = await house.open()
     house.now += 21_000
     await until(async () => (await second.newest(alice.sessionKey))?.state === 'failed', 'it failed')
@@ -102,9 +113,9 @@ describe('a push whose process is gone', () => {
     const first = await house.open()
     await first.start(alice, undefined, facts())
     await first.crash()
-    database(house.file).exec(
-      `update postern_pushes set ended_at = 1, lease_until = 1, state = json_set(state, '$.push.state', 'fraud', '$.push.endedAt', 1, '$.push.upstream', json('{"at":"reporting"}'))`,
-    )
+    const db = database(house.file)
+    rewrite(db, push => ({ ...push, state: 'fraud', endedAt: 1, upstream: { at: 'reporting' } }))
+    db.exec('update postern_pushes set ended_at = 1, lease_until = 1')
     const second = await house.open()
     await until(() => second.frauds.length === 1, 'the fraud is told')
     await until(

@@ -50,7 +50,7 @@ it('whoever waits on another Postern hears of a change when it is made', async (
   const watching = second
     .change(alice.sessionKey, seq, 5_000, never)
     .then(push => [push?.state, performance.now()] as const)
-  await new Promise(resolve => setTimeout(resolve, 50))
+  await second.newest(alice.sessionKey) // answers come in order: it waits now
   await first.cancel(alice.sessionKey)
   const cancelledAt = performance.now()
   const [state, heardAt] = await watching
@@ -63,6 +63,7 @@ it('and within a second where the connection that tells it is gone', async () =>
   const { server, first, second, ring } = await twoPosterns()
   const seq = await ring()
   const watching = second.change(alice.sessionKey, seq, 5_000, never)
+  await second.newest(alice.sessionKey) // answers come in order: it waits now
   await server.ask('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
   await until(
     () =>
