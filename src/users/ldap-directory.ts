@@ -26,9 +26,8 @@ export interface Directory {
   list(limit: number): Promise<{ readonly people: readonly Person[]; readonly more: boolean }>
 }
 
-/** Result codes: RFC 4511, appendix A. Others by number where the class says nothing. */
+/** Result codes: RFC 4511, appendix A. */
 const code = {
-  sizeLimitExceeded: 4,
   constraintViolation: 19,
   inappropriateMatching: 18,
   invalidAttributeSyntax: 21,
@@ -40,9 +39,8 @@ const code = {
   unwillingToPerform: 53,
 } as const
 
-/** A name that the server cannot even compare is nobody's; more entries than asked for are several. */
+/** A name that the server cannot even compare is nobody's. */
 const meansNobody: ReadonlySet<number> = new Set([
-  code.sizeLimitExceeded,
   code.inappropriateMatching,
   code.invalidAttributeSyntax,
   code.invalidDnSyntax,
@@ -87,7 +85,7 @@ export function ldapDirectory(settings: LdapSettings, clock: Clock, dropped: (gr
   async function only(client: Client, filter: string): Promise<{ entry: Entry; username: string } | undefined> {
     let entries: Entry[]
     try {
-      // Two tell already that nobody can say who is meant.
+      // Two tell already that nobody can say who is meant. That there are more is no error of ldapts'.
       const found = await client.search(settings.users_base, { filter, sizeLimit: 2, attributes: personAttributes })
       entries = found.searchEntries
     } catch (error) {

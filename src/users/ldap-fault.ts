@@ -23,9 +23,11 @@ export function reasonOf(error: unknown): LdapReason {
     : 'directory-down'
 }
 
-/** `ECONNREFUSED 127.0.0.1:389`, without the stack. */
-export const sayingOf = (error: unknown): string =>
-  error instanceof Error ? error.message || error.name : String(error)
+/** `connect ECONNREFUSED 127.0.0.1:389`, without the stack. Where a name has several addresses, Node packs one error for each and no words. */
+export function sayingOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(sayingOf).join('; ')
+  return error instanceof Error ? error.message.trim() || error.name : String(error)
+}
 
 export function directoryDown(error: unknown): DirectoryDown {
   return error instanceof DirectoryDown ? error : new DirectoryDown(problems[reasonOf(error)].title, { cause: error })

@@ -2,7 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { type Clock, type Milliseconds, SECOND } from '../clock.ts'
 import { problems } from '../problems/problems.ts'
 import type { Directory } from './ldap-directory.ts'
-import { directoryDown, reasonOf, sayingOf } from './ldap-fault.ts'
+import { directoryDown, type LdapReason, reasonOf, sayingOf } from './ldap-fault.ts'
 import { createPool } from './pool.ts'
 import { DirectoryDown, type Person, type Users } from './users.ts'
 
@@ -30,6 +30,16 @@ interface Known {
   readonly at: Milliseconds
 }
 
+/** The directory did not answer when it was asked last. */
+interface Down {
+  readonly error: DirectoryDown
+  readonly reason: LdapReason
+  readonly text: string
+  readonly at: Milliseconds
+  /** Somebody is asking it again now. */
+  probing: boolean
+}
+
 const PEOPLE_AT_MOST = 10_000
 const AT_ONCE = 8
 const QUEUE = 1000
@@ -44,7 +54,7 @@ export function ldapPeople({ directory, refreshInterval, grace, clock, log }: Pa
   const known = new Map<string, Known>()
   const underWay = new Map<string, Promise<Person | undefined>>()
   const pool = createPool({ concurrency: AT_ONCE, queue: QUEUE }, clock)
-  let down: { readonly error: DirectoryDown; readonly text: string; at: Milliseconds; probing: boolean } | undefined
+  let down: Down | undefined
   let everybody: ReturnType<Users['everybody']> = []
   let isEverybodyOld = false
 
@@ -59,9 +69,9 @@ export function ldapPeople({ directory, refreshInterval, grace, clock, log }: Pa
     const { title, mend } = problems[reason]
     const text = `${title}: ${sayingOf(cause)}`
     // Once for each state: what is asked meanwhile says nothing new.
-    if (down === undefined || down.text !== text)
+    if (down?.reason !== reason)
       log.error({ err: cause, reason }, `${text}. ${mend} Nobody new can sign in; who is signed in stays for a while.`)
-    down = { error, text, at: clock(), probing: false }
+    down = { error, reason, text, at: clock(), probing: false }
     return error
   }
 

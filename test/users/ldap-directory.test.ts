@@ -93,7 +93,17 @@ describe(ldapDirectory, () => {
     const groups_filter = '(&(|{memberof:rdn})(objectClass=groupOfNames))'
     const nested = directory({ group_search_mode: 'memberof', groups_filter })
     expect((await nested.find('john'))?.person.groups.toSorted()).toEqual(['dev', 'staff'])
-    expect((await nested.find('jane'))?.person.groups).toEqual([])
+    expect((await nested.find('ann'))?.person.groups).toEqual([])
+  })
+
+  it('with memberof a group of the same name elsewhere is none', async () => {
+    const asked = directory({
+      group_search_mode: 'memberof',
+      groups_filter: '(|{memberof:rdn})',
+      attributes: { ...settings.attributes, group_name: 'description' },
+    })
+    expect((await asked.find('john'))?.person.groups).toEqual(['of john'])
+    expect((await asked.find('jane'))?.person.groups).toEqual(['of the others'])
   })
 
   it('with memberof only what groups_base holds is a group', async () => {

@@ -24,6 +24,7 @@ async function opened(keys: Record<string, unknown> = {}) {
     start_tls: true,
     tls: { ca_file: join(folder, 'ca.pem') },
     base_dn: 'dc=example,dc=com',
+    additional_groups_dn: 'ou=groups',
     user: 'cn=postern,dc=example,dc=com',
     password: 'service',
     grace: '1h',

@@ -54,9 +54,20 @@ sn: Doe
 mail: shared@example.com
 userPassword: joans password
 
+dn: ou=others,dc=example,dc=com
+objectClass: organizationalUnit
+ou: others
+
+dn: cn=dev,ou=others,dc=example,dc=com
+objectClass: groupOfNames
+cn: dev
+description: of the others
+member: uid=jane,ou=people,dc=example,dc=com
+
 dn: cn=dev,ou=groups,dc=example,dc=com
 objectClass: groupOfNames
 cn: dev
+description: of john
 member: uid=john,ou=people,dc=example,dc=com
 
 dn: uid=ann,ou=people,dc=example,dc=com
