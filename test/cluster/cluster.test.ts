@@ -130,7 +130,8 @@ describe('several Posterns behind a balancer, with nothing in common but Redis a
       cluster.browser().api('/api/firstfactor', { username: 'frank', password }, member.url)
     expect((await Promise.all(members.map(signIn))).map(({ status }) => status)).toEqual([401, 401, 401, 401])
     expect(await members[2].command('bans', 'revoke', 'frank')).toBe(0)
-    expect((await Promise.all(members.map(signIn))).map(({ status }) => status)).toEqual([200, 200, 200, 200])
+    // One after the other: of many at once no more than max_retries are looked at.
+    for (const member of members) expect((await signIn(member)).status).toBe(200)
   })
 
   it('a fraud report at one ends all sessions of the person at all', async () => {
