@@ -27,9 +27,24 @@ async function signedIn(username = 'alice') {
         'x-original-method': 'GET',
       },
     })
+  const face = (url: string) =>
+    postern.app.inject({
+      url,
+      headers: { host: 'auth.postern.localhost', accept: '*/*', cookie: `${cookie?.name}=${cookie?.value}` },
+    })
+  /** What the JSON API and the portal make of the same cookie. */
+  const atTheFaces = async () => {
+    const { data } = (await face('/api/state')).json()
+    const page = await face('/')
+    return { level: data.authentication_level, username: data.username, form: page.body.includes('name="password"') }
+  }
   expect((await gate()).statusCode).toBe(200)
-  return { postern, gate }
+  expect(await atTheFaces()).toEqual({ level: 1, username, form: false })
+  return { postern, gate, atTheFaces }
 }
+
+/** Nobody is signed in, at the JSON API and in the portal. */
+const out = { level: 0, username: '', form: true }
 
 function edit({ setup }: InProcess, change: (users: string) => string) {
   const file = join(setup.folder, 'users.yml')
@@ -52,18 +67,20 @@ describe('a change in the users file takes effect on whoever is signed in', () =
     ['disabled', (users: string) => users.replace('  alice:\n', '  alice:\n    disabled: true\n')],
     ['removed', (users: string) => users.replace('  alice:\n', '  somebody-else:\n')],
   ])('row 76: whoever is %s is out, and the event says so', async (_, change) => {
-    const { postern, gate } = await signedIn()
+    const { postern, gate, atTheFaces } = await signedIn()
     edit(postern, change)
     await until(async () => (await gate()).statusCode === 401, 'the session counts no more')
     expect((await gate()).headers['remote-user']).toBeUndefined()
+    expect(await atTheFaces()).toEqual(out)
     expect(postern.events('session.person-gone')[0]).toMatchObject({ username: 'alice' })
   })
 
   it('row 76: another password ends what was begun with the old one', async () => {
-    const { postern, gate } = await signedIn()
+    const { postern, gate, atTheFaces } = await signedIn()
     const other = await hash('another password', { memoryCost: 1024, timeCost: 1, parallelism: 1 })
     edit(postern, users => users.replace(/password: \S+/, `password: ${other}`))
     await until(async () => (await gate()).statusCode === 401, 'the session counts no more')
+    expect(await atTheFaces()).toEqual(out)
   })
 })
 
