@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import { redis as redisKeys } from '../../src/config/redis.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { openDuo } from '../../src/duo/open-duo.ts'
+import { Unavailable } from '../../src/problems/unavailable.ts'
 import { openSessions } from '../../src/session/open-sessions.ts'
 import type { Session } from '../../src/session/session.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
@@ -16,7 +17,9 @@ export type FromParent =
   | { readonly gone: number }
 export type ToParent =
   | { readonly ready: true }
-  | { readonly id: number; readonly value?: unknown; readonly error?: string }
+  | { readonly id: number; readonly value?: unknown }
+  /** `unavailable`: a store did not answer in time; a browser is told 503. */
+  | { readonly id: number; readonly error: string; readonly unavailable: boolean }
 export type Calls = typeof calls
 
 const [file = '', port = '', caFile = '', begun = '0', redisPort = ''] = process.argv.slice(2)
@@ -105,7 +108,7 @@ async function answer({ id, call, args }: Extract<FromParent, { call: unknown }>
     const asked = calls[call] as (id: number, ...args: readonly unknown[]) => Promise<unknown>
     send({ id, value: await asked(id, ...args) })
   } catch (error) {
-    send({ id, error: String(error) })
+    send({ id, error: String(error), unavailable: error instanceof Unavailable })
   }
 }
 
