@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { FilterParser } from 'ldapts'
 import { ldapPlaceholders, parseLdapAddress } from '../ldap.ts'
 import type { Report } from './report.ts'
+import { checkTls } from './tls.ts'
 
 const BACKEND = ['authentication_backend'] as const
 const at = (...keys: string[]) => [...BACKEND, 'ldap', ...keys]
@@ -40,23 +41,7 @@ function checkConnection(report: Report): void {
       at('address'),
       'Passwords go to this directory in the clear. Use ldaps:// or start_tls, and tls.ca_file for a CA of your own.',
     )
-  if (address?.kind === 'unix' && report.value(at('tls')) !== undefined)
-    report.error(at('tls'), 'There is no TLS on a socket. Take this out.')
-  const tls = (key: string) => at('tls', key)
-  if (report.value(tls('skip_verify')) === true)
-    report.error(
-      tls('skip_verify'),
-      'With it anybody on the way could read every password, and let in whom they like. Take this out, and name the CA in authentication_backend.ldap.tls.ca_file.',
-    )
-  const pair = ['certificate_chain', 'private_key'] as const
-  const [missing, more] = pair.filter(key => report.text(tls(key)) === undefined)
-  if (missing !== undefined && more === undefined)
-    report.error(tls(missing), 'A certificate and its key go together: one of them is missing.')
-  for (const key of pair)
-    if (report.text(tls(key))?.includes('-----BEGIN ') === false)
-      report.error(tls(key), 'This is no PEM: it begins with -----BEGIN, and keeps its lines (in YAML, after a |).')
-  if (report.text(tls('minimum_version')) === 'TLS1.3' && report.text(tls('maximum_version')) === 'TLS1.2')
-    report.error(tls('maximum_version'), 'It is below minimum_version.')
+  checkTls(report, at(), 'read every password, and let in whom they like.', address?.kind === 'unix')
 }
 
 const isLoopback = (host: string) =>

@@ -1,4 +1,5 @@
 import type { Report } from './report.ts'
+import { checkTls } from './tls.ts'
 
 const REDIS = ['session', 'redis'] as const
 const at = (...keys: string[]) => [...REDIS, ...keys]
@@ -27,8 +28,6 @@ export function checkRedis(report: Report): void {
     )
   if (host?.startsWith('/') && (sentinels || cluster))
     report.error(at('host'), 'A socket is one server on this machine: take it out, and give nodes.')
-  if (host?.startsWith('/') && report.value(at('tls')) !== undefined)
-    report.error(at('tls'), 'There is no TLS on a socket. Take this out.')
   if (report.value(at('port')) === 0 && !host?.startsWith('/'))
     report.error(at('port'), 'Only a socket (a host that begins with /) has no port. Redis’ is 6379.')
   if (cluster && report.value(at('database_index')) !== undefined && report.value(at('database_index')) !== 0)
@@ -40,24 +39,5 @@ export function checkRedis(report: Report): void {
     report.text(at(section, 'sentinel_password')) === undefined
   )
     report.error(at(section, 'sentinel_password'), 'There is a sentinel_username without a password.')
-  checkTls(report)
-}
-
-function checkTls(report: Report): void {
-  const tls = (key: string) => at('tls', key)
-  if (report.value(tls('skip_verify')) === true)
-    report.error(
-      tls('skip_verify'),
-      'With it anybody on the way could read and forge sessions. Take this out, and name the CA in session.redis.tls.ca_file.',
-    )
-  const [chain, key] = ['certificate_chain', 'private_key']
-  if ((report.text(tls('certificate_chain')) === undefined) !== (report.text(tls('private_key')) === undefined)) {
-    const [missing, given] = report.text(tls('private_key')) === undefined ? [key, chain] : [chain, key]
-    report.error(tls(String(missing)), `${given} is given without it: a certificate and its key go together.`)
-  }
-  for (const pem of ['certificate_chain', 'private_key'])
-    if (report.text(tls(pem))?.includes('-----BEGIN ') === false)
-      report.error(tls(pem), 'This is no PEM: it begins with -----BEGIN, and keeps its lines (in YAML, after a |).')
-  if (report.text(tls('minimum_version')) === 'TLS1.3' && report.text(tls('maximum_version')) === 'TLS1.2')
-    report.error(tls('maximum_version'), 'It is below minimum_version.')
+  checkTls(report, REDIS, 'read and forge sessions.', host?.startsWith('/') === true)
 }

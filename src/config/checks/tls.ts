@@ -1,0 +1,32 @@
+import type { Report } from './report.ts'
+
+const PAIR = ['certificate_chain', 'private_key'] as const
+
+/**
+ * A `tls` section of Authelia's: what would weaken it, and what goes together in it.
+ * @param path of the section that it is in
+ * @param danger what anybody on the way could do without it; ends as a sentence
+ * @param isSocket whether the address is one of this machine, where there is no TLS
+ */
+export function checkTls(report: Report, path: readonly string[], danger: string, isSocket: boolean): void {
+  const at = (key: (typeof PAIR)[number] | 'skip_verify' | 'minimum_version' | 'maximum_version') => [
+    ...path,
+    'tls',
+    key,
+  ]
+  if (isSocket && report.value([...path, 'tls']) !== undefined)
+    report.error([...path, 'tls'], 'There is no TLS on a socket. Take this out.')
+  if (report.value(at('skip_verify')) === true)
+    report.error(
+      at('skip_verify'),
+      `With it anybody on the way could ${danger} Take this out, and name the CA in ${path.join('.')}.tls.ca_file.`,
+    )
+  const [missing, more] = PAIR.filter(key => report.text(at(key)) === undefined)
+  if (missing !== undefined && more === undefined)
+    report.error(at(missing), 'A certificate and its key go together: one of them is missing.')
+  for (const key of PAIR)
+    if (report.text(at(key))?.includes('-----BEGIN ') === false)
+      report.error(at(key), 'This is no PEM: it begins with -----BEGIN, and keeps its lines (in YAML, after a |).')
+  if (report.text(at('minimum_version')) === 'TLS1.3' && report.text(at('maximum_version')) === 'TLS1.2')
+    report.error(at('maximum_version'), 'It is below minimum_version.')
+}
