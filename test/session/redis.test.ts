@@ -130,7 +130,7 @@ describe('the end of a session at another Postern', () => {
     const server = await startRedis({ cleanup: onTestFinished })
     const proxy = await openStallingProxy(server.port)
     const near = await openHouse({ server })
-    const far = await openHouse({ server: { port: proxy.port, timeout: '5s' } })
+    const far = await openHouse({ server: { port: proxy.port, timeout: '2s' } })
     const started = await signIn(near)
     await remembered(far, started)
     return { near, far, proxy, started, server }
@@ -160,7 +160,7 @@ describe('the end of a session at another Postern', () => {
     const house = await pair()
     fail(house)
     await house.near.sessions.end(house.started.session)
-    const outcome = await lastLetIn(house.far, house.started, 2 * BOUND)
+    const outcome = await lastLetIn(house.far, house.started, 1.5 * BOUND)
     expect(outcome.last).toBeLessThan(BOUND)
     expect(outcome.inTheEnd).toBe(inTheEnd)
     house.proxy.resume()
@@ -176,7 +176,7 @@ describe('the end of a session at another Postern', () => {
     const ending = house.near.sessions.end(house.started.session)
     fail(house)
     await ending
-    const outcome = await lastLetIn(house.far, house.started, 2 * BOUND)
+    const outcome = await lastLetIn(house.far, house.started, 1.5 * BOUND)
     expect(outcome.last).toBeLessThan(BOUND)
   })
 
@@ -198,7 +198,7 @@ describe('the end of a session at another Postern', () => {
     await remembered(far, other)
     await near.sessions.end(started.session)
     server.freeze()
-    const [ended, lives] = await Promise.all([lastLetIn(far, started, 2 * BOUND), lastLetIn(far, other, 2 * BOUND)])
+    const [ended, lives] = await Promise.all([lastLetIn(far, started, 1.5 * BOUND), lastLetIn(far, other, 1.5 * BOUND)])
     expect(ended.last).toBeLessThan(BOUND)
     expect(lives.last).toBeLessThan(BOUND)
     server.thaw()
