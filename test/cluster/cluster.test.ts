@@ -213,7 +213,7 @@ describe('several Posterns behind a balancer, with nothing in common but Redis a
     const before = await Promise.all([said(alice.browser, third), said(bob.browser, fourth)])
     const told = frozen.events().length
     killed.signal('SIGKILL')
-    frozen.signal('SIGSTOP')
+    frozen.freeze()
     // Held until the record moves: another took it over.
     const after = await Promise.all([
       transaction(alice.browser, third, before[0].seq),

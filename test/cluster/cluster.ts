@@ -6,7 +6,7 @@ import { request } from 'undici'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { duoKeys, password, type Setup, setUp } from '../support/postern.ts'
 import { startPostgres } from '../support/postgres.ts'
-import { type Cleanup, freePort, node, projectRoot, type Running, start } from '../support/process.ts'
+import { type Cleanup, freePort, freeze, node, projectRoot, type Running, start } from '../support/process.ts'
 import { startProxy } from '../support/proxies.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
 
@@ -16,6 +16,7 @@ export interface Member extends Running {
   /** Runs a command of `postern` with this one's configuration. Resolves with its exit code. */
   command(...args: string[]): Promise<number | string>
   signal(name: NodeJS.Signals): void
+  freeze(): void
   /** Names of the events in its log. */
   events(): string[]
 }
@@ -101,6 +102,7 @@ export async function startCluster(size: number, cleanup: Cleanup): Promise<Clus
       url: `http://127.0.0.1:${setup.port}`,
       command: (...args) => start(node, [main, ...args, '--config', setup.configFile], { cleanup }).exit,
       signal: name => void running.child.kill(name),
+      freeze: () => freeze(running.child.pid),
       events: () => [...running.output().matchAll(/"event":"([^"]+)"/g)].flatMap(([, event]) => event ?? []),
     }
   }

@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Push } from '../../src/duo/push.ts'
 import { sealOf } from '../../src/duo/push-records.ts'
-import { node, start, until } from '../support/process.ts'
+import { freeze, node, start, until } from '../support/process.ts'
 import { type Opened, openHouse } from './house.ts'
 import { facts, owner } from './people.ts'
 import { fail, ok, scripted } from './scripted-duo.ts'
@@ -182,7 +182,7 @@ describe('a push whose process is gone', () => {
     await until(async () => (await survivor.newest(alice.sessionKey))?.said !== '', 'Duo said something')
     const seq = (await survivor.newest(alice.sessionKey))?.seq ?? 0
     const pid = child.child.pid ?? 0
-    process.kill(pid, 'SIGSTOP')
+    freeze(pid)
     house.now = Date.now() + 11_000 // its lease is by its own clock, which went on while it started
     await until(async () => ((await survivor.newest(alice.sessionKey))?.seq ?? 0) > seq, 'it was taken over')
     // Of the two that ask, Duo answers the first: the one that stands still.

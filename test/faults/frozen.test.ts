@@ -5,7 +5,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { demoUsers } from '../../src/commands/simulator.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
 import { duoKeys, setUp, startPostern } from '../support/postern.ts'
-import { until } from '../support/process.ts'
+import { freeze, until } from '../support/process.ts'
 import { beside } from './two.ts'
 import { lines, visitor } from './visitor.ts'
 
@@ -34,9 +34,9 @@ async function twoAndAPush() {
   const database = new DatabaseSync(join(setup.folder, 'postern.sqlite3'), { timeout: 200 })
   onTestFinished(() => database.close())
   /** Not in the middle of a write: SQLite's lock would be frozen with it, and nobody could write at all. */
-  async function freeze(): Promise<void> {
+  async function freezeOutsideOfWrites(): Promise<void> {
     for (;;) {
-      first.child.kill('SIGSTOP')
+      freeze(first.child.pid)
       try {
         database.exec('BEGIN IMMEDIATE; ROLLBACK')
         return
@@ -46,16 +46,16 @@ async function twoAndAPush() {
       }
     }
   }
-  return { simulator, first, second, alice, elsewhere, old, held, freeze }
+  return { simulator, first, second, alice, elsewhere, old, held, freezeOutsideOfWrites }
 }
 
 const allowed = (output: string) => lines(output, /"event":"push\.allowed"/)
 
 describe('a process that is frozen while it holds the lease of a push', () => {
   it('row 125: another one takes the push over and lets the person in; the first, awake again, changes nothing of it', async () => {
-    const { simulator, first, second, alice, elsewhere, old, held, freeze } = await twoAndAPush()
+    const { simulator, first, second, alice, elsewhere, old, held, freezeOutsideOfWrites } = await twoAndAPush()
     simulator.setPolicy({ deliver: 'again' }) // what Duo gave to a connection that nobody reads is lost else: the next test
-    await freeze()
+    await freezeOutsideOfWrites()
     await second.moveClock(PAST_THE_LEASE)
     const claimed = elsewhere.api('/api/secondfactor/duo', {})
     simulator.answer(simulator.pushes()[0]?.id ?? '', 'approve')
@@ -75,8 +75,8 @@ describe('a process that is frozen while it holds the lease of a push', () => {
   })
 
   it('row 125: an answer that Duo gave to the frozen one is lost: that push lets nobody in, and the next one does', async () => {
-    const { simulator, second, elsewhere, freeze } = await twoAndAPush()
-    await freeze()
+    const { simulator, second, elsewhere, freezeOutsideOfWrites } = await twoAndAPush()
+    await freezeOutsideOfWrites()
     simulator.answer(simulator.pushes()[0]?.id ?? '', 'approve')
     await second.moveClock(PAST_THE_LEASE)
     // Duo's minute and what it is listened to after it.
@@ -91,9 +91,9 @@ describe('a process that is frozen while it holds the lease of a push', () => {
   })
 
   it('row 125: what was revoked meanwhile is not let in by it when it wakes', async () => {
-    const { first, second, alice, elsewhere, old, held, freeze } = await twoAndAPush()
+    const { first, second, alice, elsewhere, old, held, freezeOutsideOfWrites } = await twoAndAPush()
     expect(await alice.gate('one')).toMatchObject({ status: 200 })
-    await freeze()
+    await freezeOutsideOfWrites()
     await second.moveClock(PAST_THE_LEASE)
     expect(await elsewhere.api('/api/logout', {})).toMatchObject({ status: 200 })
     first.child.kill('SIGCONT')

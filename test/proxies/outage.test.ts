@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { endsWithSuite, until } from '../support/process.ts'
+import { endsWithSuite, freeze, until } from '../support/process.ts'
 import { type ProxyKind, proxyKinds } from '../support/proxies.ts'
 import { type House, openHouse, type Received, servePostern } from './house.ts'
 import type { Answer } from './wire.ts'
@@ -52,7 +52,7 @@ describe('row 26: the gate is frozen, and then gone', () => {
   let frozen: Map<ProxyKind, Outcome>
   let gone: Map<ProxyKind, Outcome>
   beforeAll(async () => {
-    house.postern.child.kill('SIGSTOP')
+    freeze(house.postern.child.pid)
     // Traefik waits for 30 s, which nothing sets; the others give up after 5.
     const traefik = askSome('traefik')
     frozen = await askAll(proxyKinds.filter(kind => kind !== 'traefik'))

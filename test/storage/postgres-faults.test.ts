@@ -4,7 +4,7 @@ import { openRecords } from '../../src/storage/open-storage.ts'
 import { RecordsDown } from '../../src/storage/records-down.ts'
 import type { Storage } from '../../src/storage/storage.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres.ts'
-import { endsWithSuite, until } from '../support/process.ts'
+import { endsWithSuite, freeze, until } from '../support/process.ts'
 
 const cleanup = endsWithSuite()
 let server: PostgresServer
@@ -174,7 +174,7 @@ describe('PostgreSQL', () => {
     const of = `select pid from pg_stat_activity where datname = '${config.database}' and usename = 'postern'`
     const pids = (await server.query(of)).map(({ pid }) => Number(pid))
     expect(pids).toHaveLength(1)
-    for (const pid of pids) process.kill(pid, 'SIGSTOP')
+    for (const pid of pids) freeze(pid)
     onTestFinished(() => {
       for (const pid of pids) process.kill(pid, 'SIGCONT')
     })

@@ -6,6 +6,7 @@ import type { Config } from '../../src/config/schema.ts'
 import {
   type endsWithSuite,
   freePort,
+  freeze,
   type Running,
   requiredProgram,
   start,
@@ -80,15 +81,16 @@ export async function startPostgres(
 
   let running: Running | undefined
   // Each connection has a process, and a group, of its own.
-  function signalAll(signal: NodeJS.Signals): void {
+  function signalAll(signal: 'SIGSTOP' | 'SIGCONT'): void {
     const main = running?.child.pid
     if (main === undefined) return
     const children = spawnSync('ps', ['-o', 'pid=', '--ppid', String(main)], { encoding: 'utf8' }).stdout
     for (const pid of [main, ...children.split(/\s+/).filter(Boolean).map(Number)]) sent(pid, signal)
   }
-  function sent(pid: number, signal: NodeJS.Signals): void {
+  function sent(pid: number, signal: 'SIGSTOP' | 'SIGCONT'): void {
     try {
-      process.kill(pid, signal)
+      if (signal === 'SIGSTOP') freeze(pid)
+      else process.kill(pid, signal)
     } catch {} // it ended meanwhile
   }
   const server: PostgresServer = {

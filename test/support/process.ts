@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -132,5 +132,28 @@ export async function until<T>(ask: () => T | Promise<T>, what: string, within =
     if (answer !== undefined && answer !== null && answer !== false) return answer
     if (Date.now() > end) throw new Error(`It never happened: ${what}`)
     await new Promise(resolve => setImmediate(() => setTimeout(resolve, 20)))
+  }
+}
+
+/** SIGSTOP, and returns when no thread of it runs any more: the signal alone takes its time on a busy machine. */
+export function freeze(pid = 0): void {
+  if (pid === 0) throw new Error('it has no process')
+  process.kill(pid, 'SIGSTOP')
+  const end = performance.now() + 10_000
+  const pause = new Int32Array(new SharedArrayBuffer(4))
+  while (isRunning(pid)) {
+    if (performance.now() > end) throw new Error(`Process ${pid} does not stand still`)
+    Atomics.wait(pause, 0, 0, 1)
+  }
+}
+
+/** Whether a thread of it is anything but stopped or gone. Source: proc_pid_stat(5), the field after the name in parentheses. */
+function isRunning(pid: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/task`).some(
+      thread => !/\) [TZX] [^)]*$/.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')),
+    )
+  } catch {
+    return false // it ended meanwhile
   }
 }

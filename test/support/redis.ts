@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { type Cleanup, freePort, requiredProgram, start, temporaryFolder, until } from './process.ts'
+import { type Cleanup, freePort, freeze, requiredProgram, start, temporaryFolder, until } from './process.ts'
 
 const server = requiredProgram('redis-server', 'apt-get install redis-server')
 const cli = requiredProgram('redis-cli', 'apt-get install redis-tools')
@@ -58,7 +58,7 @@ export async function startRedis(wishes: Wishes): Promise<RedisServer> {
     port,
     folder,
     ask,
-    freeze: () => signal('SIGSTOP'),
+    freeze: () => freeze(running.child.pid),
     thaw: () => signal('SIGCONT'),
     async kill() {
       await running.stop('SIGKILL')

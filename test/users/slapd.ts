@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { Attribute, Change, Client } from 'ldapts'
 import { generate } from 'selfsigned'
-import { freePort, requiredProgram, start, temporaryFolder, until } from '../support/process.ts'
+import { freePort, freeze, requiredProgram, start, temporaryFolder, until } from '../support/process.ts'
 
 type Cleanup = (end: () => void | Promise<void>) => void
 
@@ -113,7 +113,8 @@ export interface Slapd {
   readonly ca: string
   readonly key: string
   stop(signal?: NodeJS.Signals): Promise<unknown>
-  signal(signal: NodeJS.Signals): void
+  freeze(): void
+  thaw(): void
   /** Again, after it was stopped: with the same people at the same places. */
   start(): Promise<void>
   /** As its administrator. */
@@ -192,7 +193,8 @@ dynlist-attrset groupOfURLs memberURL member+memberOf@groupOfNames*
     ca: certificate.cert,
     key: certificate.private,
     stop: signal => running.stop(signal),
-    signal: signal => void running.child.kill(signal),
+    freeze: () => freeze(running.child.pid),
+    thaw: () => void running.child.kill('SIGCONT'),
     async start() {
       running = await begin()
     },
