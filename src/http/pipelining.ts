@@ -21,6 +21,6 @@ export function limitPipelining(server: Server): void {
       queued.set(socket, count)
       if (count > QUEUED_AT_MOST) return void socket.destroy()
     } else if (queued.has(response.socket)) queued.delete(response.socket)
-    Reflect.apply(handle, server, [request, response])
+    handle.call(server, request, response)
   })
 }

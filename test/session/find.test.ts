@@ -271,6 +271,17 @@ describe.each(stores())('in %s', (_store, openHouse) => {
       expect(house.logged()).toContain('set back')
     })
 
+    it('row 161: is over when the clock is set forward or the machine slept, and the log says so', async () => {
+      const house = await openHouse({ wishes: MOVED })
+      const kept = await signIn(house, 'alice', { remember: true })
+      house.now += 30 * SECOND
+      expect(await house.sessions.find(bearing(kept), house.com)).toEqual(live(kept.session))
+      expect(house.logged()).not.toContain('set forward')
+      house.now += 25 * HOUR
+      expect(await house.sessions.find(bearing(kept), house.com)).toEqual(over('expired'))
+      expect(house.logged()).toContain('set forward')
+    })
+
     it('row 161: is over when a clock was set back behind its password while nobody looked', async () => {
       const house = await openHouse({ wishes: MOVED })
       const started = await signIn(house)
