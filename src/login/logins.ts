@@ -70,6 +70,10 @@ export function openLogins(records: Kysely<Tables>, clock: Clock, log: FastifyBa
   let timer: NodeJS.Timeout | undefined
   let down = false
   let sweptAt: Milliseconds = 0
+  let ids = 0
+
+  /** Rises, so that what comes in one millisecond keeps its order. */
+  const newId = () => `${String(ids++).padStart(12, '0')}-${randomUUID()}`
 
   /** Keeps the newest of one kind. */
   async function prune(username: string, accepted: boolean, atMost: number): Promise<void> {
@@ -103,7 +107,10 @@ export function openLogins(records: Kysely<Tables>, clock: Clock, log: FastifyBa
     waiting = []
     if (logins.length === 0) return
     try {
-      await records.insertInto('postern_logins').values(logins.map(rowOf)).execute()
+      await records
+        .insertInto('postern_logins')
+        .values(logins.map(login => ({ ...rowOf(login), id: newId() })))
+        .execute()
       for (const username of new Set(logins.map(({ username }) => username ?? NOBODY))) {
         await prune(username, true, ACCEPTED_AT_MOST)
         await prune(username, false, REFUSED_AT_MOST)
@@ -175,7 +182,7 @@ export function openLogins(records: Kysely<Tables>, clock: Clock, log: FastifyBa
       await records
         .insertInto('postern_logins')
         .values({
-          id: randomUUID(),
+          id: newId(),
           username,
           at: clock(),
           ip: null,
@@ -190,9 +197,8 @@ export function openLogins(records: Kysely<Tables>, clock: Clock, log: FastifyBa
   }
 }
 
-const rowOf = ({ username, ip, ...login }: LoginRecord): Tables['postern_logins'] => ({
+const rowOf = ({ username, ip, ...login }: LoginRecord): Omit<Tables['postern_logins'], 'id'> => ({
   ...login,
-  id: randomUUID(),
   username: username ?? NOBODY,
   ip: ip ?? null,
 })

@@ -50,6 +50,13 @@ async function open(where: 'SQLite' | 'PostgreSQL' = 'SQLite') {
 const places = ['SQLite', 'PostgreSQL'] as const
 
 describe(openLogins, () => {
+  it.each(places)('keeps the order of what comes in one millisecond; in %s', async where => {
+    const { logins, note } = await open(where)
+    const browsers = Array.from({ length: 20 }, (_, i) => `Browser ${i}`)
+    for (const browser of browsers) note({ browser })
+    expect((await logins.latest('alice', 20)).map(({ browser }) => browser)).toEqual(browsers.toReversed())
+  })
+
   it.each(places)(
     'gives a person what was done with their name, the newest first, and nothing of anybody else; in %s',
     async where => {
