@@ -134,7 +134,7 @@ function looksIntoRedis(redis: Redis): Looks {
   const keys = async (beginning: string) => {
     const all = new Set<string>()
     for await (const some of redis.scan(beginning)) for (const key of some) all.add(key)
-    return [...all]
+    return [...all].toSorted()
   }
   return {
     count: async what => (await keys(beginnings[what])).length,
