@@ -7,13 +7,14 @@ import type { CookieDomain } from '../config/schema.ts'
 import { clientOf, type TrustedProxies } from '../http/client-address.ts'
 import { cookieDomainOf } from '../http/cookie-domain.ts'
 import { HEADER_LINES_AT_MOST } from '../http/headers.ts'
-import { problems } from '../problems/problems.ts'
+import { Unavailable } from '../problems/unavailable.ts'
 import { type Found, type Session, type Sessions, StoreDown } from '../session/session.ts'
 import { type Audit, untilField } from '../telemetry/audit.ts'
 import { type Deny, denials } from '../telemetry/denials.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { occasional } from '../telemetry/occasional.ts'
-import { newReference } from '../telemetry/reference.ts'
+import { outages, type Refuse } from '../telemetry/outages.ts'
+import { newReference } from '../problems/reference.ts'
 import { DirectoryDown, type Person, type Users } from '../users/users.ts'
 import { answersOf, type Question } from './answers.ts'
 import type { Assertions } from './assertion.ts'
@@ -40,6 +41,8 @@ export interface GateOptions {
   readonly pages?: GatePages
   /** Shared with the portal, so that both name one refusal by one reference. */
   readonly deny?: Deny
+  /** Shared too, so that one outage has one reference. */
+  readonly refuse?: Refuse
   /** Present: every 200 carries Remote-Assertion, and /jwks.json the keys. */
   readonly assertions?: Assertions | undefined
   readonly metrics?: Pick<Metrics, 'gateAnswers'>
@@ -55,6 +58,7 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
   const { sessions, users, access, cookies, proxies, log, audit, clock } = options
   const portals = new Map<CookieDomain, Portal>(cookies.map(domain => [domain, portalOf(domain)]))
   const occasionally = occasional(clock, newReference)
+  const refuse = options.refuse ?? outages(log, clock)
   const basic = basicChecks(users, clock)
   const say = answersOf({
     proxies,
@@ -68,9 +72,6 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
     pagePolicyOf: domain => portals.get(domain)?.pagePolicy,
     counterOf: (endpoint, status) => options.metrics?.gateAnswers(endpoint, status) ?? (() => undefined),
   })
-
-  // A logger for each request would cost more than its judgement; nothing here logs by request.
-  scope.setChildLoggerFactory(logger => logger)
 
   const known = new Set(scope.supportedMethods)
   // WebDAV's and others: a visitor's own method where the dialect asks by it, and 405 elsewhere. CONNECT never comes here: Node ends it.
@@ -160,11 +161,11 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
     if (strategy === undefined) return answer(question, undefined, trouble)
     if (strategy === 'cookie') {
       const next = (found: Found | StoreDown) => {
-        if (found instanceof StoreDown) return down('store-down', found)
+        if (found instanceof StoreDown) return lookFor(question, index + 1, found)
         if (found.state !== 'live') return lookFor(question, index + 1, trouble)
         const { session } = found
         const go = (person: Person | undefined | DirectoryDown) => {
-          if (person instanceof DirectoryDown) return down('directory-down', person)
+          if (person instanceof DirectoryDown) return lookFor(question, index + 1, person)
           if (!isStill(person, session, domain)) return lookFor(question, index + 1, trouble)
           sessions.touch(session)
           return answer(question, { person, proof: session, by: null }, trouble)
@@ -177,7 +178,6 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
         }
         return person instanceof Promise ? person.catch(directoryDown).then(go) : go(person)
       }
-      const down = (kind: Down['kind'], error: Error) => lookFor(question, index + 1, { kind, error })
       let found: Found | Promise<Found>
       try {
         found = sessions.find(rawHeaders, domain)
@@ -192,7 +192,7 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
     const { address } = clientOf(request.raw, proxies)
     const next = (checked: BasicAnswer) => {
       tell(checked, credentials.username, address, question)
-      if (checked.outcome !== 'accepted') return answer(question, undefined, { kind: 'basic', by: strategy, checked })
+      if (checked.outcome !== 'accepted') return answer(question, undefined, { by: strategy, checked })
       const proof: Proof = { level: 1, passwordAt: checked.passwordAt, secondFactor: null }
       return answer(question, { person: checked.person, proof, by: strategy }, trouble)
     }
@@ -207,16 +207,13 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
     if (decision.unclear) return say.refuse(question, { reason: 'gate-url', detail: decision.why, host: object.host })
     const said = verdict(decision, who?.proof ?? null, clock())
     if (said === 'allowed') return say.allow(question, who?.person, decision)
-    if (trouble?.kind === 'basic') {
-      const { checked, by } = trouble
-      if (checked.outcome === 'busy') return say.unavailable(question, checked.retryAfterSeconds)
-      if (checked.outcome === 'unavailable') return say.unavailable(question, undefined)
-      return say.challenge(question, by)
-    }
+    if (trouble instanceof Unavailable) return say.unavailable(question, refuse(trouble))
     if (trouble !== undefined) {
-      const { kind, error } = trouble
-      occasionally(kind, (ref, count) => log.error({ err: error, reason: kind, ref, count }, problems[kind].title))
-      return say.unavailable(question, undefined)
+      const { checked, by } = trouble
+      if (checked.outcome === 'busy') return say.unavailable(question, checked)
+      if (checked.outcome === 'unavailable')
+        return say.unavailable(question, checked.cause === undefined ? {} : refuse(checked.cause))
+      return say.challenge(question, by)
     }
     if (said === 'forbidden') return say.forbid(question, who?.person, decision)
     const by = who === undefined ? challengerOf(endpoint, request.query) : who.by
@@ -256,8 +253,15 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
         )
         return
       }
-      default:
-        occasionally(checked.outcome, (_ref, count) => audit(`login.${checked.outcome}`, { ...fields, count }))
+      case 'busy':
+        occasionally('busy', (_ref, count) => audit('login.busy', { ...fields, count }))
+        return
+      case 'unavailable': {
+        const outage = checked.cause && refuse(checked.cause)
+        occasionally(`unavailable ${outage?.ref ?? ''}`, (ref, count) =>
+          audit('login.unavailable', { ...fields, ref, ...outage, count }),
+        )
+      }
     }
   }
 }
@@ -290,20 +294,10 @@ interface Who {
   readonly by: HeaderStrategy | null
 }
 
-/** Nobody can be known by a cookie now. */
-interface Down {
-  readonly kind: 'store-down' | 'directory-down'
-  readonly error: Error
-}
-
-/** Why nobody was found although somebody may be there. */
+/** Why nobody was found although somebody may be there: nobody can be known by a cookie now, or credentials were not accepted. */
 type Trouble =
-  | Down
-  | {
-      readonly kind: 'basic'
-      readonly by: HeaderStrategy
-      readonly checked: Exclude<BasicAnswer, { outcome: 'accepted' }>
-    }
+  | Unavailable
+  | { readonly by: HeaderStrategy; readonly checked: Exclude<BasicAnswer, { outcome: 'accepted' }> }
 
 function challengerOf({ strategies, challengedBy }: Endpoint, query: unknown): HeaderStrategy | null {
   const insisting = strategies.filter(strategy => strategy !== 'cookie').find(strategy => strategy.insists(query))
