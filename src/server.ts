@@ -16,6 +16,7 @@ import { openLogins } from './login/logins.ts'
 import { openLogin } from './login/open-login.ts'
 import { createGatePages } from './portal/gate-pages.ts'
 import { portal } from './portal/portal.ts'
+import { newReference } from './problems/reference.ts'
 import { openSessions } from './session/open-sessions.ts'
 import { sessionPlugin } from './session/plugin.ts'
 import { openRecords, openStorage } from './storage/open-storage.ts'
@@ -23,7 +24,7 @@ import { openRedis } from './storage/redis/open-redis.ts'
 import { createAudit } from './telemetry/audit.ts'
 import { denials } from './telemetry/denials.ts'
 import { createMetrics, serveMetrics } from './telemetry/metrics.ts'
-import { newReference } from './telemetry/reference.ts'
+import { outages } from './telemetry/outages.ts'
 import { openUsers } from './users/open-users.ts'
 import { redisCounters } from './users/redis-counter.ts'
 import { openRegulation } from './users/regulation.ts'
@@ -97,7 +98,7 @@ async function furnish(
   )
   const sessions = await openSessions({ config: config.session, storage, redis, clock, log, audit })
   app.addHook('onClose', () => sessions.close())
-  const counters = redis === null ? sqliteCounters(storage.counters, clock) : redisCounters(redis, clock)
+  const counters = redis === null ? sqliteCounters(storage, clock) : redisCounters(redis, clock)
   const users = await openUsers({
     config: config.authentication_backend,
     regulation: openRegulation(counters, config.regulation),
@@ -138,9 +139,10 @@ async function furnish(
     done()
   })
   const deny = denials(audit, clock)
+  const refuse = outages(log, clock)
   const logins = openLogins(storage.records, clock, log)
   app.addHook('onClose', () => logins.close())
-  const login = openLogin({ config, deny, sessions, users, access, duo, logins, proxies, audit, clock })
+  const login = openLogin({ config, deny, refuse, sessions, users, access, duo, logins, proxies, audit, clock })
 
   const pages = createGatePages({ config, clock, simulated: () => login.simulated })
   const endpoints = config.server.endpoints.authz
@@ -156,6 +158,7 @@ async function furnish(
     log,
     audit,
     deny,
+    refuse,
     assertions,
     endpoints,
     pages,
@@ -168,6 +171,7 @@ async function furnish(
       login,
       config,
       log,
+      refuse,
       wantsSecondFactor: () => access.wants('two_factor'),
       notices: () => [
         ...(configurationRefused() ? ['configuration'] : []),
@@ -178,7 +182,7 @@ async function furnish(
       ],
       closing: closing.signal,
     })
-    await faces.register(portal, { login, config, clock, log, closing: closing.signal })
+    await faces.register(portal, { login, config, clock, log, refuse, closing: closing.signal })
   })
 }
 

@@ -4,8 +4,9 @@ import type { Config } from '../config/schema.ts'
 import { jsonHeaders } from '../http/json-headers.ts'
 import { isSameOrigin } from '../http/same-origin.ts'
 import type { Login, Visit } from '../login/login.ts'
+import { newReference } from '../problems/reference.ts'
 import { Unavailable } from '../problems/unavailable.ts'
-import { newReference } from '../telemetry/reference.ts'
+import type { Refuse } from '../telemetry/outages.ts'
 import { isPlausibleName, PASSWORD_BYTES_AT_MOST } from '../users/names.ts'
 import { ko, OPERATION_FAILED, ok, RETRY_LATER, setCookie, targetFields, WRONG_CREDENTIALS } from './answers.ts'
 import { acceptOnlyJson, BadRequest } from './json.ts'
@@ -17,6 +18,7 @@ interface Options {
   readonly log: FastifyBaseLogger
   /** Whether any rule wants a second factor. */
   readonly wantsSecondFactor: () => boolean
+  readonly refuse: Refuse
   /** Names of what went wrong in the background, for the status page. */
   readonly notices: () => readonly string[]
   /** Aborted when the server ends, so that no held answer holds it up. */
@@ -43,7 +45,7 @@ const safeRedirectionBody = z.strictObject({ uri: z.string() })
  */
 export async function api(
   app: FastifyInstance,
-  { login, config, log, wantsSecondFactor, notices, closing }: Options,
+  { login, config, log, refuse, wantsSecondFactor, notices, closing }: Options,
 ): Promise<void> {
   acceptOnlyJson(app)
   const portalOrigin = new Map(config.session.cookies.map(domain => [domain, new URL(domain.authelia_url).origin]))
@@ -54,7 +56,10 @@ export async function api(
   })
   app.setNotFoundHandler((_request, reply) => ko(reply, 404, 'Not Found'))
   app.setErrorHandler((error: FastifyError, _request, reply) => {
-    if (error instanceof Unavailable) return ko(reply.header('retry-after', '5'), 503, OPERATION_FAILED)
+    if (error instanceof Unavailable) {
+      refuse(error)
+      return ko(reply.header('retry-after', '5'), 503, OPERATION_FAILED)
+    }
     const status = error instanceof BadRequest || error instanceof z.ZodError ? 400 : (error.statusCode ?? 500)
     if (status >= 400 && status < 500) return ko(reply, status, publicText[status] ?? 'Bad Request')
     const ref = newReference()

@@ -51,7 +51,7 @@ async function openStores(file: string): Promise<Stores | null> {
     const audit = createAudit(log)
     const sessions = await openSessions({ config: config.session, storage, redis, clock, log, audit })
     closing.push(() => sessions.close())
-    const counters = redis === null ? sqliteCounters(storage.counters, clock) : redisCounters(redis, clock)
+    const counters = redis === null ? sqliteCounters(storage, clock) : redisCounters(redis, clock)
     return { config, sessions, counters, audit, close }
   } catch (error) {
     await close()

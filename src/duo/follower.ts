@@ -7,16 +7,22 @@ import type { Audit } from '../telemetry/audit.ts'
 import type { AuthStatus } from './answers.ts'
 import type { DuoAnswer, DuoClient } from './client.ts'
 import { SAID_LIMIT } from './offer.ts'
-import { advance, type Command, isWaiting, type Push, type PushEvent } from './push.ts'
-import { type PushRecord, type PushRecords, UnreadablePush } from './push-records.ts'
+import { advance, type Command, type Push, type PushEvent } from './push.ts'
+import { GIVEN_BACK, type Leased, type PushRecord, type PushRecords, UnreadablePush } from './push-records.ts'
 import { plainText } from './text.ts'
 
 /** A follower that is silent for so long has lost its push to another process. */
 const LEASE: Milliseconds = 10 * SECOND
+/** Longer than Duo's answer to /auth may take: whoever sends a push holds its lease meanwhile, and does not renew it. */
+export const SENDING_LEASE: Milliseconds = 20 * SECOND
 const RENEW_BELOW: Milliseconds = 7 * SECOND
 /** How often the clock is looked at while a push waits: a clock that jumps must end it too. */
 const TICK: Milliseconds = 250
 const SWEEP_EVERY: Milliseconds = SECOND
+/** Between two looks at the leases no clock runs so far by itself. */
+const JUMP: Milliseconds = MINUTE
+/** More than a lease is old when it is seen. */
+const SKEW_TOLD_FROM: Milliseconds = 10 * SECOND
 const CLEAN_EVERY: Milliseconds = 10 * MINUTE
 /** Between the beginnings of two polls of one push, once Duo has answered two at once. */
 const POLL_INTERVAL: Milliseconds = SECOND
@@ -216,14 +222,13 @@ export function openFollower(parts: Parts): Follower {
   async function tick(id: string, entry: Followed): Promise<void> {
     try {
       const now = clock()
-      const { push } = entry
-      const due = isWaiting(push) && now >= push.deadline
-      const silent = push.upstream.at === 'ringing' && now >= push.upstream.until
-      if (due || silent) {
+      if (advance(entry.push, { type: 'time' }, now).push !== entry.push) {
         const applied = await apply(id, { type: 'time' }, true)
         if (applied === undefined || applied.record.push.upstream.at === 'over') entry.stop.abort()
       }
-      if (entry.leaseUntil - now < RENEW_BELOW && !entry.stop.signal.aborted) {
+      const left = entry.leaseUntil - now
+      // More than the whole: the clock was set back. The others must see this lease move all the same.
+      if ((left < RENEW_BELOW || left > LEASE) && !entry.stop.signal.aborted) {
         const until = leaseUntil()
         if (await records.renew(id, holder, until)) entry.leaseUntil = until
         else entry.stop.abort() // another process has it
@@ -233,28 +238,72 @@ export function openFollower(parts: Parts): Follower {
     }
   }
 
-  async function takeOver(id: string): Promise<void> {
+  /** Since when each lease of others is as it is now, by this process' clock. */
+  let stands = new Map<string, { readonly until: Milliseconds; readonly since: Milliseconds }>()
+  let lookedAt: Milliseconds = clock()
+  let skewTold: Milliseconds = 0
+
+  /**
+   * For how long nobody has renewed each lease. Its date is by its holder's clock: by ours it may be over while the holder lives, or last for as
+   * long as the clock was set back since.
+   */
+  function silences(leases: readonly Leased[]): (Leased & { readonly silence: Milliseconds })[] {
+    const now = clock()
+    const elapsed = now - lookedAt
+    lookedAt = now
+    // A clock that jumped says nothing of how long anybody was silent.
+    const before: typeof stands = Math.abs(elapsed) < JUMP ? stands : new Map()
+    stands = new Map()
+    return leases.map(lease => {
+      const { id, until } = lease
+      const known = before.get(id)
+      const isRenewed = known !== undefined && known.until !== until && until !== GIVEN_BACK
+      if (isRenewed && elapsed < 5 * SWEEP_EVERY) tellSkew(until - LEASE - now)
+      const since = known?.until === until ? known.since : now
+      stands.set(id, { until, since })
+      return { ...lease, silence: until === GIVEN_BACK ? Number.POSITIVE_INFINITY : now - since }
+    })
+  }
+
+  /** Once for each change: it stays as it is until somebody mends it. */
+  function tellSkew(ahead: Milliseconds): void {
+    if (Math.abs(ahead - skewTold) < SKEW_TOLD_FROM) return
+    skewTold = ahead
+    log.warn(
+      { seconds: Math.round(ahead / SECOND) },
+      'the clock of another Postern differs from this one’s by so much (minus: it is behind): turn on time synchronization on both',
+    )
+  }
+
+  async function takeOver({ id, until, silence }: ReturnType<typeof silences>[number]): Promise<void> {
     const seen = await records.read(id)
-    if (seen === undefined || followed.has(id)) return
-    const taken = await records.takeOver(seen, holder, clock(), leaseUntil())
+    if (seen === undefined || seen.leaseUntil !== until || followed.has(id)) return
+    if (seen.push.upstream.at === 'sending' && silence < SENDING_LEASE) return
+    const taken = await records.takeOver(seen, { holder, until: leaseUntil() })
     if (taken === undefined) return
     const applied = await apply(id, { type: 'resumed' }, true)
     if (applied !== undefined && applied.record.push.upstream.at !== 'over') follow(applied.record)
   }
 
   async function sweep(): Promise<void> {
-    const now = clock()
-    for (const id of await records.abandoned(now)) {
+    const leases = await records.leases().catch((error: unknown) => {
+      // No holder could renew its lease meanwhile: none was silent for it.
+      stands = new Map()
+      throw error
+    })
+    for (const lease of silences(leases.filter(({ id }) => !followed.has(id)))) {
+      const { id, silence } = lease
       if (closing) return
-      if (followed.has(id)) continue
+      if (silence < LEASE) continue
       try {
-        await takeOver(id)
+        await takeOver(lease)
       } catch (err) {
         if (!(err instanceof UnreadablePush)) throw err
         log.error({ err }, 'a push cannot be read: it is dropped')
         await records.discard(id)
       }
     }
+    const now = clock()
     if (now - cleanedAt < CLEAN_EVERY) return
     cleanedAt = now
     await records.forgetOld(now)

@@ -2,11 +2,11 @@ import type { FastifyBaseLogger } from 'fastify'
 import { type Clock, type Milliseconds, SECOND } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import { problems } from '../problems/problems.ts'
+import { newReference } from '../problems/reference.ts'
 import type { Redis } from '../storage/redis/redis.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Audit } from '../telemetry/audit.ts'
 import { occasional } from '../telemetry/occasional.ts'
-import { newReference } from '../telemetry/reference.ts'
 import { redisAsked } from './asked-redis.ts'
 import { sqlAsked } from './asked-sql.ts'
 import { openAsking } from './asking.ts'
@@ -68,7 +68,7 @@ export async function openDuo(parts: Parts): Promise<Duo> {
       ? sqlPushRecords(db, config.guard, encryptionKey)
       : redisPushRecords(redis, config.guard, encryptionKey)
   const asked = redis === null ? sqlAsked(db, config.guard, clock) : redisAsked(redis, config.guard, clock)
-  const pause = async (username: string) => pausedUntil(await records.guardOf(username), clock())
+  const pause = async (username: string) => pausedUntil(await records.guardOf(username, clock()), clock())
   const asking = openAsking({
     config,
     client,

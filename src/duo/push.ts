@@ -1,4 +1,4 @@
-import { MINUTE, type Milliseconds, SECOND } from '../clock.ts'
+import { CLOCK_TOLERANCE, MINUTE, type Milliseconds, SECOND } from '../clock.ts'
 import type { Reason } from '../problems/problems.ts'
 
 /** Where a push is. `allowed` waits to be claimed; the rest of the second line is over. */
@@ -86,6 +86,7 @@ export interface Step {
 export const PUSH_LIFETIME: Milliseconds = 60 * SECOND
 /** Duo is listened to for this long after the deadline. */
 const LISTEN_AFTER: Milliseconds = 10 * SECOND
+const LISTENED = PUSH_LIFETIME + LISTEN_AFTER
 /** An approval that nobody claimed is worth nothing after this: the browser that it was for is gone. */
 const CLAIM_WITHIN: Milliseconds = 5 * MINUTE
 
@@ -122,8 +123,15 @@ export function isWaiting(push: Pick<Push, 'state'>): boolean {
 
 /** Whether an approval is there to be taken. */
 export function isClaimable(push: Push, now: Milliseconds): boolean {
-  return push.state === 'allowed' && push.endedAt !== null && now < push.endedAt + CLAIM_WITHIN
+  if (push.state !== 'allowed' || push.endedAt === null) return false
+  return now < push.endedAt + CLAIM_WITHIN && !isFromFuture(push.endedAt, now)
 }
+
+/** Of before the clock was set back, or of another machine's: it would last for as long as that clock was ahead. */
+const isFromFuture = (made: Milliseconds, now: Milliseconds) => made > now + CLOCK_TOLERANCE
+
+const isTimeUp = ({ deadline }: Push, now: Milliseconds) =>
+  now >= deadline || isFromFuture(deadline - PUSH_LIFETIME, now)
 
 /**
  * What one event makes of a push. Ended stays ended; an approval after the deadline is no approval; only `allow` allows; a
@@ -161,7 +169,7 @@ function onSent(push: Push, txid: string, now: Milliseconds): Step {
   const upstream: Upstream = {
     at: 'ringing',
     txid,
-    until: now + PUSH_LIFETIME + LISTEN_AFTER,
+    until: now + LISTENED,
     misses: 0,
     trouble: null,
   }
@@ -173,7 +181,7 @@ function onSent(push: Push, txid: string, now: Milliseconds): Step {
 }
 
 function onAnswer(push: Push, answer: Extract<PushEvent, { type: 'answer' }>, now: Milliseconds): Step {
-  const late = now >= push.deadline
+  const late = isTimeUp(push, now)
   const said = answer.said === '' || !isWaiting(push) ? push.said : answer.said
   if (answer.result === 'waiting') {
     const heard: Upstream =
@@ -207,18 +215,25 @@ function onNoAnswer(push: Push, event: Extract<PushEvent, { type: 'no-answer' }>
   const misses = push.upstream.misses + 1
   if (misses > MISSES_ALLOWED[event.miss]) {
     // Past the deadline Duo forgets the transaction: that is a timeout, not a fault.
-    const forgotten = event.miss === 'unknown-transaction' && now >= push.deadline
+    const forgotten = event.miss === 'unknown-transaction' && isTimeUp(push, now)
     return end({ ...push, upstream: { at: 'over' } }, forgotten ? 'timed-out' : 'failed', now, [], event.reason)
   }
   return onTime({ ...push, upstream: { ...push.upstream, misses, trouble: event.reason } }, now)
 }
 
 function onTime(push: Push, now: Milliseconds): Step {
-  const { upstream } = push
-  const listened = upstream.at === 'ringing' && now >= upstream.until ? { ...push, upstream: over } : push
-  if (!isWaiting(push) || now < push.deadline) return listened === push ? unchanged(push) : step(listened)
-  const trouble = upstream.at === 'ringing' ? upstream.trouble : null
+  const upstream = listening(push.upstream, now)
+  const listened = upstream === push.upstream ? push : { ...push, upstream }
+  if (!isWaiting(push) || !isTimeUp(push, now)) return listened === push ? unchanged(push) : step(listened)
+  const trouble = push.upstream.at === 'ringing' ? push.upstream.trouble : null
   return trouble === null ? end(listened, 'timed-out', now) : end(listened, 'failed', now, [], trouble)
+}
+
+/** A clock that was set back makes nobody listen for longer than one more time; a denial or a fraud report may still come in it. */
+function listening(upstream: Upstream, now: Milliseconds): Upstream {
+  if (upstream.at !== 'ringing') return upstream
+  if (now >= upstream.until) return over
+  return isFromFuture(upstream.until - LISTENED, now) ? { ...upstream, until: now + LISTENED } : upstream
 }
 
 function onResumed(push: Push, now: Milliseconds): Step {

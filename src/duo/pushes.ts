@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
-import { type Clock, type Milliseconds, SECOND } from '../clock.ts'
+import type { Clock, Milliseconds } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import { Unavailable } from '../problems/unavailable.ts'
 import type { Audit } from '../telemetry/audit.ts'
@@ -10,7 +10,7 @@ import type { Preauthorized } from './asking.ts'
 import type { DuoClient } from './client.ts'
 import type { Device, Duo, Offer, Owner, PushView, RequestFacts, RingingWay, StartOutcome } from './duo.ts'
 import { mayHaveActed } from './failure.ts'
-import { openFollower } from './follower.ts'
+import { openFollower, SENDING_LEASE } from './follower.ts'
 import { pausedUntil } from './guard.ts'
 import { approvedPush, isClaimable, isWaiting, newPush, type PushEvent } from './push.ts'
 import { pushinfo } from './push-details.ts'
@@ -18,8 +18,6 @@ import { type PushRecords, viewOf } from './push-records.ts'
 import { plainText } from './text.ts'
 import { openWatchers } from './watchers.ts'
 
-/** Longer than Duo's answer to /auth may take: whoever sends a push holds its lease meanwhile. */
-const SENDING_LEASE: Milliseconds = 20 * SECOND
 /** Pushes of a person that may still ring though they are over here. Cancelling must not be a way to make a phone ring all night. */
 const RINGING_AT_MOST = 3
 const DISPLAY_NAME_LIMIT = 100
@@ -100,7 +98,8 @@ export function openPushes(parts: Parts): Pushes {
     const before = await standing(owner, way)
     if (before !== undefined && before.outcome !== 'other-way') return before
     return inTurn(owner.username, async () => {
-      const pause = pausedUntil(await records.guardOf(owner.username), clock()) ?? (await tooManyRing(owner.username))
+      const now = clock()
+      const pause = pausedUntil(await records.guardOf(owner.username, now), now) ?? (await tooManyRing(owner.username))
       const found = await standing(owner, way)
       if (found !== undefined && found.outcome !== 'other-way') return found
       if (pause !== null) return { outcome: 'paused', ...pause }

@@ -58,6 +58,12 @@ interface Parts {
   counterOf(endpoint: string, status: number): () => void
 }
 
+interface Refusal {
+  /** Under which the log has why. */
+  readonly ref?: string
+  readonly retryAfterSeconds?: number
+}
+
 const NOTHING = "default-src 'none'"
 
 /** How the gate says what it decided. One function for each answer; each ends the request. */
@@ -154,10 +160,11 @@ export function answersOf({
   }
 
   /** The store, or the passwords, cannot be asked now. Never a redirect: the portal could do nothing about it, and it would loop. */
-  function unavailable(question: Question, retryAfterSeconds: number | undefined): unknown {
+  function unavailable(question: Question, { ref, retryAfterSeconds }: Refusal): unknown {
     const reply = begin(question, 503)
     if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds)
-    return body(question, question.asked.method, undefined, '503 Service Unavailable', NOTHING)
+    const text = `503 Service Unavailable${ref === undefined ? '' : `. Reference: ${ref}`}`
+    return body(question, question.asked.method, undefined, text, NOTHING)
   }
 
   function untrusted(at: Request): unknown {

@@ -7,14 +7,14 @@ import type { CookieDomain } from '../config/schema.ts'
 import { clientOf, type TrustedProxies } from '../http/client-address.ts'
 import { cookieDomainOf } from '../http/cookie-domain.ts'
 import { HEADER_LINES_AT_MOST } from '../http/headers.ts'
+import { newReference } from '../problems/reference.ts'
 import { Unavailable } from '../problems/unavailable.ts'
 import { type Found, type Session, type Sessions, StoreDown } from '../session/session.ts'
 import { type Audit, untilField } from '../telemetry/audit.ts'
 import { type Deny, denials } from '../telemetry/denials.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { occasional } from '../telemetry/occasional.ts'
-import { outages, type Refuse } from '../telemetry/outages.ts'
-import { newReference } from '../problems/reference.ts'
+import { type Outage, outages, type Refuse } from '../telemetry/outages.ts'
 import { DirectoryDown, type Person, type Users } from '../users/users.ts'
 import { answersOf, type Question } from './answers.ts'
 import type { Assertions } from './assertion.ts'
@@ -191,8 +191,8 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
     if (credentials === undefined) return lookFor(question, index + 1, trouble)
     const { address } = clientOf(request.raw, proxies)
     const next = (checked: BasicAnswer) => {
-      tell(checked, credentials.username, address, question)
-      if (checked.outcome !== 'accepted') return answer(question, undefined, { by: strategy, checked })
+      const outage = tell(checked, credentials.username, address, question)
+      if (checked.outcome !== 'accepted') return answer(question, undefined, { by: strategy, checked, outage })
       const proof: Proof = { level: 1, passwordAt: checked.passwordAt, secondFactor: null }
       return answer(question, { person: checked.person, proof, by: strategy }, trouble)
     }
@@ -209,10 +209,9 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
     if (said === 'allowed') return say.allow(question, who?.person, decision)
     if (trouble instanceof Unavailable) return say.unavailable(question, refuse(trouble))
     if (trouble !== undefined) {
-      const { checked, by } = trouble
+      const { checked, by, outage } = trouble
       if (checked.outcome === 'busy') return say.unavailable(question, checked)
-      if (checked.outcome === 'unavailable')
-        return say.unavailable(question, checked.cause === undefined ? {} : refuse(checked.cause))
+      if (checked.outcome === 'unavailable') return say.unavailable(question, outage ?? {})
       return say.challenge(question, by)
     }
     if (said === 'forbidden') return say.forbid(question, who?.person, decision)
@@ -229,15 +228,15 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
     return false
   }
 
-  /** A guess that cost a hash is told each time, for whoever counts them; what is cheap to cause, once in a while. */
-  function tell(checked: BasicAnswer, typed: string, ip: string | undefined, { asked }: Question): void {
+  /** A guess that cost a hash is told each time, for whoever counts them; what is cheap to cause, once in a while. Returns why nobody could be asked. */
+  function tell(checked: BasicAnswer, typed: string, ip: string | undefined, { asked }: Question): Outage | undefined {
     const fields = { ...(ip === undefined ? {} : { ip }), host: asked.url.host, detail: 'basic' }
     switch (checked.outcome) {
       case 'accepted': {
         const { username } = checked.person
-        if (!checked.fresh) return
+        if (!checked.fresh) return undefined
         occasionally(`basic ${username}`, (_ref, count) => audit('basic.accepted', { ...fields, username, count }))
-        return
+        return undefined
       }
       case 'refused':
         if (checked.cause === 'implausible')
@@ -245,22 +244,23 @@ export const gate: FastifyPluginCallback<GateOptions> = (scope, options, done) =
             audit('login.failed', { ...fields, reason: 'implausible', count }),
           )
         else audit('login.failed', { ...fields, username: typed, ...(checked.cause && { reason: checked.cause }) })
-        return
+        return undefined
       case 'banned': {
         const until = untilField(checked.until)
         occasionally(`banned ${typed}`, (_ref, count) =>
           audit('login.banned', { ...fields, username: typed, ...until, count }),
         )
-        return
+        return undefined
       }
       case 'busy':
         occasionally('busy', (_ref, count) => audit('login.busy', { ...fields, count }))
-        return
+        return undefined
       case 'unavailable': {
         const outage = checked.cause && refuse(checked.cause)
         occasionally(`unavailable ${outage?.ref ?? ''}`, (ref, count) =>
           audit('login.unavailable', { ...fields, ref, ...outage, count }),
         )
+        return outage
       }
     }
   }
@@ -297,7 +297,11 @@ interface Who {
 /** Why nobody was found although somebody may be there: nobody can be known by a cookie now, or credentials were not accepted. */
 type Trouble =
   | Unavailable
-  | { readonly by: HeaderStrategy; readonly checked: Exclude<BasicAnswer, { outcome: 'accepted' }> }
+  | {
+      readonly by: HeaderStrategy
+      readonly checked: Exclude<BasicAnswer, { outcome: 'accepted' }>
+      readonly outage: Outage | undefined
+    }
 
 function challengerOf({ strategies, challengedBy }: Endpoint, query: unknown): HeaderStrategy | null {
   const insisting = strategies.filter(strategy => strategy !== 'cookie').find(strategy => strategy.insists(query))

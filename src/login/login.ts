@@ -12,6 +12,7 @@ import type {
   StartOutcome,
   Way,
 } from '../duo/duo.ts'
+import type { Reason } from '../problems/problems.ts'
 import type { Session, Started } from '../session/session.ts'
 import type { AuditEvent } from '../telemetry/audit.ts'
 import type { Banned, FirstFactor, Person } from '../users/users.ts'
@@ -33,7 +34,12 @@ export interface Visit {
 }
 
 export type SignedIn = Extract<FirstFactor, { outcome: 'accepted' }> & { readonly started: Started }
-export type SignIn = SignedIn | Exclude<FirstFactor, { outcome: 'accepted' }> | Limited
+export type SignIn =
+  | SignedIn
+  | Exclude<FirstFactor, { outcome: 'accepted' | 'unavailable' }>
+  /** Nobody looked at the password. `reason` is missing for a bug. */
+  | { readonly outcome: 'unavailable'; readonly ref: string; readonly reason?: Reason }
+  | Limited
 
 /** Where somebody goes next: what the gate would say of the wanted site, so that the two never send a person back and forth. */
 export type Next =

@@ -3,6 +3,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { Kysely } from 'kysely'
 import { z } from 'zod'
 import { type Clock, DAY, HOUR, type Milliseconds, SECOND } from '../clock.ts'
+import { Unavailable } from '../problems/unavailable.ts'
 import type { SecondFactor } from '../session/session.ts'
 import type { Tables } from '../storage/tables.ts'
 
@@ -119,7 +120,8 @@ export function openLogins(records: Kysely<Tables>, clock: Clock, log: FastifyBa
       if (down) log.info('the last logins are written down again')
       down = false
     } catch (error) {
-      // Once: whoever signs in is not held up by it, and the log has each of these as an event of its own.
+      // Records that do not answer are told of by themselves. Once: whoever signs in is not held up by it, and the log has each of these as an event of its own.
+      if (error instanceof Unavailable) return
       if (!down) log.error({ err: error }, 'the last logins cannot be written down: people are not shown them')
       down = true
     }

@@ -9,13 +9,15 @@ import { cookieDomainOf } from '../http/cookie-domain.ts'
 import { cookieValues } from '../http/cookies.ts'
 import { hostName } from '../http/host.ts'
 import { type RateLimit, rateLimit } from '../http/rate-limit.ts'
+import { newReference } from '../problems/reference.ts'
+import type { Unavailable } from '../problems/unavailable.ts'
 import type { SecondFactor, Session, Sessions, Started } from '../session/session.ts'
 import { type Audit, untilField } from '../telemetry/audit.ts'
-import { type Deny, denials } from '../telemetry/denials.ts'
+import type { Deny } from '../telemetry/denials.ts'
 import { occasional } from '../telemetry/occasional.ts'
-import { newReference } from '../telemetry/reference.ts'
+import type { Refuse } from '../telemetry/outages.ts'
 import type { Users } from '../users/users.ts'
-import type { Claim, Limited, Login, Site, Visit, Wanted } from './login.ts'
+import type { Claim, Limited, Login, SignIn, Site, Visit, Wanted } from './login.ts'
 import type { LoginRecord, Logins } from './logins.ts'
 import { openNext } from './next.ts'
 import { judgeRedirect, portalHost } from './redirect.ts'
@@ -32,7 +34,8 @@ interface Parts {
   readonly proxies: TrustedProxies
   readonly audit: Audit
   /** The gate's, so that a refusal which both show is written once. */
-  readonly deny?: Deny
+  readonly deny: Deny
+  readonly refuse: Refuse
   readonly clock: Clock
 }
 
@@ -47,7 +50,8 @@ export function openLogin({
   proxies,
   audit,
   clock,
-  deny = denials(audit, clock),
+  deny,
+  refuse,
 }: Parts): Login {
   const domains = config.session.cookies
   const occasionally = occasional(clock, newReference)
@@ -116,6 +120,20 @@ export function openLogin({
     return { outcome: 'limited', until }
   }
 
+  /** Whoever tries meets it: told once an outage and minute, without the names that were typed. */
+  function unavailable({ ip }: Visit, cause: Unavailable | undefined): Extract<SignIn, { outcome: 'unavailable' }> {
+    const outage = cause && refuse(cause)
+    const ref = occasionally(`unavailable ${outage?.ref ?? ''}`, (ref, count) =>
+      audit('login.unavailable', {
+        ref,
+        ...outage,
+        ...(ip === undefined ? {} : { ip }),
+        ...(count > 0 ? { count } : {}),
+      }),
+    )
+    return { outcome: 'unavailable', ref, ...outage }
+  }
+
   /** Asked at the last moment: much may have happened to the person while the phone rang. */
   async function mayBeRaised({ who, ip }: Visit): Promise<boolean> {
     if (who === null) return false
@@ -141,6 +159,7 @@ export function openLogin({
       if (limited !== null) return limited
       const answer = await users.checkPassword(username, password, { ip: visitor.ip })
       const facts = { ...factsOf(visitor), username: answer.outcome === 'accepted' ? answer.person.username : username }
+      if (answer.outcome === 'unavailable') return unavailable(visitor, answer.cause)
       if (answer.outcome !== 'accepted') {
         const until = answer.outcome === 'banned' ? untilField(answer.until) : {}
         const cause = answer.outcome === 'refused' && answer.cause !== undefined ? { reason: answer.cause } : {}
@@ -351,7 +370,6 @@ const signInFailure = {
   refused: 'login.failed',
   banned: 'login.banned',
   busy: 'login.busy',
-  unavailable: 'login.unavailable',
 } as const
 
 interface Facts {

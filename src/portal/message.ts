@@ -1,10 +1,13 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { CLOCK_TOLERANCE, type Clock, type Milliseconds, SECOND } from '../clock.ts'
+import { isReason, type Reason } from '../problems/problems.ts'
 import { deriveKey } from './keys.ts'
 
 /** It lives just long enough for the page after the 303. */
 export const MESSAGE_LIFETIME = 60 * SECOND
+
+const reason = z.custom<Reason>(value => typeof value === 'string' && isReason(value))
 
 const schema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('wrong'), username: z.string(), triesLeft: z.number().nullable() }),
@@ -17,7 +20,7 @@ const schema = z.discriminatedUnion('kind', [
     by: z.enum(['regulation', 'administrator']),
   }),
   z.object({ kind: z.literal('limited'), until: z.number() }),
-  z.object({ kind: z.literal('down'), ref: z.string() }),
+  z.object({ kind: z.literal('down'), ref: z.string(), reason: reason.optional() }),
   z.object({ kind: z.literal('stale') }),
   z.object({ kind: z.literal('fraud'), username: z.string(), ref: z.string() }),
   z.object({ kind: z.literal('cancelled') }),

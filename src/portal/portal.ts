@@ -4,16 +4,15 @@ import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, Fa
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import type { Login } from '../login/login.ts'
-import { problems } from '../problems/problems.ts'
+import { newReference } from '../problems/reference.ts'
 import { Unavailable } from '../problems/unavailable.ts'
-import { type Occasional, occasional } from '../telemetry/occasional.ts'
-import { newReference } from '../telemetry/reference.ts'
+import type { Refuse } from '../telemetry/outages.ts'
 import { type Asset, buildAssets } from './assets.ts'
 import { type Context, contextOf, hasToken, isFromPortal, type Portal, send } from './context.ts'
 import { createFormTokens } from './form-token.ts'
 import { portalHeaders } from './headers.ts'
 import { createMessages } from './message.ts'
-import { badAddressPage, errorPage, fallbackPage, plainPage } from './pages/refused.tsx'
+import { badAddressPage, downPage, errorPage, fallbackPage, plainPage } from './pages/refused.tsx'
 import type { Shell, View } from './pages/view.ts'
 import { BadParameters, parseParameters } from './parameters.ts'
 import { enrolRoutes } from './routes-enrol.ts'
@@ -29,6 +28,7 @@ interface Options {
   readonly config: Config
   readonly clock: Clock
   readonly log: FastifyBaseLogger
+  readonly refuse: Refuse
   /** Aborted when the server ends, so that no held answer holds it up. */
   readonly closing: AbortSignal
 }
@@ -45,7 +45,10 @@ export interface Pages {
 const FORM_BYTES_AT_MOST = 16 * 1024
 
 /** What a person sees: pages, forms, and the little that the browser's script asks. Register it without a prefix, after the API. */
-export async function portal(app: FastifyInstance, { login, config, clock, log, closing }: Options): Promise<void> {
+export async function portal(
+  app: FastifyInstance,
+  { login, config, clock, log, refuse, closing }: Options,
+): Promise<void> {
   const parts: Portal = {
     login,
     config,
@@ -66,9 +69,8 @@ export async function portal(app: FastifyInstance, { login, config, clock, log, 
   app.removeAllContentTypeParsers()
   await app.register(formbody, { bodyLimit: FORM_BYTES_AT_MOST, parser: text => ({ fields: parseParameters(text) }) })
 
-  const occasionally = occasional(clock, newReference)
   app.setErrorHandler((error: FastifyError, request, reply) =>
-    answerError(parts, { log, occasionally }, error, request, reply),
+    answerError(parts, { log, refuse }, error, request, reply),
   )
 
   const visited = async (request: FastifyRequest, reply: FastifyReply): Promise<Context | undefined> => {
@@ -167,7 +169,7 @@ function strangerShell({ words, config, assets, login, clock }: Portal): Shell {
 /** Nothing is guessed from an error's shape: what is known to be the client's has its page, all else is a bug with a reference. */
 async function answerError(
   parts: Portal,
-  { log, occasionally }: { log: FastifyBaseLogger; occasionally: Occasional },
+  { log, refuse }: Pick<Options, 'log' | 'refuse'>,
   error: FastifyError,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -176,18 +178,12 @@ async function answerError(
     const shell = strangerShell(parts)
     const show = (view: View) => send(reply, shell, view)
     if (error instanceof BadParameters) return show(plainPage(shell, 'bad'))
-    if (error instanceof Unavailable) {
-      const { reason } = error
-      const reference = occasionally(reason, (ref, unwritten) =>
-        log.error({ ref, reason, unwritten, err: error }, `the portal cannot answer. ${problems[reason].title}`),
-      )
-      return show(errorPage(shell, 'down', reference))
-    }
+    if (error instanceof Unavailable) return show(downPage(shell, refuse(error)))
     const status = clientErrors[error.code]
     if (status !== undefined) return show(plainPage(shell, 'bad', status))
     const reference = newReference()
     log.error({ ref: reference, err: error, method: request.method }, 'a bug in the portal')
-    return show(errorPage(shell, 'error', reference))
+    return show(errorPage(shell, reference))
   } catch (second) {
     const reference = newReference()
     log.error({ ref: reference, err: second, cause: error }, 'the portal cannot even render its error page')

@@ -3,7 +3,7 @@ import type { Visit } from '../login/login.ts'
 import { type Context, formOf, type Portal } from './context.ts'
 import type { Message } from './message.ts'
 import { homePage, sentBackPage } from './pages/home.tsx'
-import { errorPage, limitedPage } from './pages/refused.tsx'
+import { downPage, limitedPage } from './pages/refused.tsx'
 import { bannedPage, fraudPage, helpPage, type SigninNews, signinPage } from './pages/signin.tsx'
 import type { View } from './pages/view.ts'
 import type { Pages } from './portal.ts'
@@ -72,10 +72,7 @@ export function signinRoutes(pages: Pages, { login, config }: Portal): void {
       case 'limited':
         return context.goSaying('/', { kind: 'limited', until: answer.until })
       case 'unavailable':
-        return context.goSaying('/', {
-          kind: 'down',
-          ref: login.report(visit, 'login.unavailable', { reason: 'store-down' }),
-        })
+        return context.goSaying('/', { kind: 'down', ref: answer.ref, reason: answer.reason })
       case 'accepted': {
         context.setCookie(answer.started.cookie)
         const { session } = answer.started
@@ -100,7 +97,7 @@ function signinView({ visit, message, query, keepsCookies, shell, next }: Contex
   if (message?.kind === 'banned' && (message.until === null || message.until > shell.now))
     return bannedPage(shell, 'signin.banned', message)
   if (message?.kind === 'limited' && message.until > shell.now) return limitedPage(shell, message.until)
-  if (message?.kind === 'down') return errorPage(shell, 'down', message.ref)
+  if (message?.kind === 'down') return downPage(shell, message)
   if (message?.kind === 'fraud') return fraudPage(shell, message.username, message.ref)
   // A POST has sent the browser here, and it brings no cookie at all.
   if (message === undefined && query.has('m') && !keepsCookies) return signinPage(shell, { kind: 'cookies' }, '')

@@ -252,3 +252,5 @@ export const problems = {
 
 /** A reason slug: stable, shown to a person, written to the log. */
 export type Reason = keyof typeof problems
+
+export const isReason = (text: string): text is Reason => Object.hasOwn(problems, text)

@@ -2,11 +2,12 @@ import type { FastifyBaseLogger } from 'fastify'
 import { type Clock, MINUTE, type Milliseconds } from '../clock.ts'
 import type { Config, CookieDomain } from '../config/schema.ts'
 import { cookieValues } from '../http/cookies.ts'
+import { newReference } from '../problems/reference.ts'
 import { type Redis, RedisDown } from '../storage/redis/redis.ts'
+import { fileDown } from '../storage/sqlite-dialect.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Audit } from '../telemetry/audit.ts'
 import { occasional } from '../telemetry/occasional.ts'
-import { newReference } from '../telemetry/reference.ts'
 import { cookieOptions, cookieValuesSignedWith } from './cookie.ts'
 import { judge, NOBODY, whyOver } from './judge.ts'
 import { recordsTaggedWith } from './record.ts'
@@ -19,7 +20,7 @@ import type { LookedUp } from './store.ts'
 
 interface Parts {
   readonly config: Config['session']
-  readonly storage: Pick<Storage, 'sessions'>
+  readonly storage: Pick<Storage, 'sessions' | 'health'>
   /** Null: they are kept in the SQLite file of this machine. */
   readonly redis: Redis | null
   readonly clock: Clock
@@ -42,19 +43,22 @@ export async function openSessions({ config, storage, redis, clock, log, audit }
   const domains = new Map(config.cookies.map(domain => [domain.domain, domain]))
   const store =
     redis === null
-      ? sqliteStore({ database: storage.sessions, values, records, now, log, audit })
+      ? sqliteStore({ file: storage, values, records, now, log, audit })
       : redisStore({ redis, values, records, clock, now, log, audit, isInactive })
   const secrets = await watchSecrets({ store, fingerprint: records.secretFingerprint, now, log })
 
   const occasionally = occasional(clock, newReference)
-  /** Whatever the store's trouble is, callers learn that it is down; the log learns the cause, once a minute. */
+  /** Whatever the store's trouble is, callers learn that it is down. The log learns the cause where the state of Redis or of the file changes. */
   function storeDown(error: unknown): StoreDown {
     if (error instanceof StoreDown) return error
-    if (error instanceof RedisDown) return new StoreDown('Redis does not answer', { cause: error }) // told where its state changes
+    if (error instanceof RedisDown) return new StoreDown('Redis does not answer', { cause: error })
+    const down = new StoreDown('The session store does not answer', { cause: error })
+    const ref = redis === null ? fileDown(error, storage.health)?.ref : undefined
+    if (ref !== undefined) return Object.assign(down, { ref })
     occasionally('down', (_, unwritten) =>
       log.error({ err: error, ...(unwritten > 0 ? { unwritten } : {}) }, 'the session store does not answer'),
     )
-    return new StoreDown('The session store does not answer', { cause: error })
+    return down
   }
   async function asked<T>(answer: Promise<T>): Promise<T> {
     try {

@@ -1,10 +1,11 @@
-import type { DatabaseSync } from 'node:sqlite'
 import type { FastifyBaseLogger } from 'fastify'
 import { type Clock, DAY, type Milliseconds, SECOND } from '../clock.ts'
+import { newReference } from '../problems/reference.ts'
 import { isBusy, whenFree } from '../storage/busy.ts'
+import { fileDown } from '../storage/sqlite-dialect.ts'
+import type { Storage } from '../storage/storage.ts'
 import type { Audit } from '../telemetry/audit.ts'
 import { occasional } from '../telemetry/occasional.ts'
-import { newReference } from '../telemetry/reference.ts'
 import type { CookieValues } from './cookie.ts'
 import { beyondLimit } from './judge.ts'
 import { recent } from './recent.ts'
@@ -14,7 +15,7 @@ import { type StoredRow, sessionRows } from './session-rows.ts'
 import type { Known, LookedUp, SessionStore } from './store.ts'
 
 interface Parts {
-  readonly database: DatabaseSync
+  readonly file: Pick<Storage, 'sessions' | 'health'>
   readonly values: CookieValues
   readonly records: Records
   /** Steady. */
@@ -40,8 +41,8 @@ const CLEAR_EVERY = 10 * SECOND
  * of other connections, in this process or another, show in SQLite's `data_version`, which is asked once a turn of the event loop. A request
  * that was sent after the answer to a logout comes in a later one.
  */
-export function sqliteStore({ database, values, records, now, log, audit }: Parts): SessionStore {
-  const rows = sessionRows(database)
+export function sqliteStore({ file, values, records, now, log, audit }: Parts): SessionStore {
+  const rows = sessionRows(file.sessions)
   const byValue = recent<Remembered>(KNOWN_AT_MOST / 2)
   const bySession = new WeakMap<Session, Remembered>()
   let generation = 0
@@ -64,7 +65,9 @@ export function sqliteStore({ database, values, records, now, log, audit }: Part
   /** After a write of our own everything is looked at again when it is next asked for. */
   async function write<T>(work: () => T): Promise<T> {
     try {
-      return await rows.write(work)
+      const done = await rows.write(work)
+      file.health.worked(true)
+      return done
     } finally {
       generation++
     }
@@ -116,7 +119,9 @@ export function sqliteStore({ database, values, records, now, log, audit }: Part
   }
 
   const occasionally = occasional(now, newReference)
+  /** Nobody is refused by it: a file that cannot be written is told of once, for all that is written to it. */
   function tell(what: string, err: unknown): void {
+    if (isBusy(err) || fileDown(err, file.health) !== null) return
     occasionally(what, (_, unwritten) => log.warn({ err, ...(unwritten > 0 ? { unwritten } : {}) }, what))
   }
 
@@ -126,7 +131,7 @@ export function sqliteStore({ database, values, records, now, log, audit }: Part
     try {
       cleared = rows.clear(now() - FORGOTTEN_AFTER, CLEAR_AT_ONCE)
     } catch (error) {
-      if (!isBusy(error)) tell('sessions that ended could not be cleared away', error)
+      tell('sessions that ended could not be cleared away', error)
     }
     clearing = setTimeout(clear, cleared < CLEAR_AT_ONCE ? CLEAR_EVERY : SECOND / 10).unref()
   }
@@ -187,7 +192,7 @@ export function sqliteStore({ database, values, records, now, log, audit }: Part
         if (moved && known !== undefined) known.seenAt = at
         else generation++
       } catch (error) {
-        if (!isBusy(error)) tell('the activity of a session could not be written', error)
+        tell('the activity of a session could not be written', error)
       }
       if (known !== undefined) known.nextStamp = at + STAMP_AGAIN_AFTER
     },

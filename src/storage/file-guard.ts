@@ -1,8 +1,7 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
-import type { FastifyBaseLogger } from 'fastify'
 import { type Milliseconds, SECOND } from '../clock.ts'
-import { problems } from '../problems/problems.ts'
+import type { Health } from './health.ts'
 
 const LOOK_EVERY: Milliseconds = SECOND
 const HEADER = Buffer.from('SQLite format 3\0')
@@ -19,7 +18,7 @@ type Standing = 'there' | 'moved' | 'broken'
 export function guardFile(
   path: string,
   databases: readonly DatabaseSync[],
-  log: FastifyBaseLogger,
+  health: Pick<Health, 'found'>,
   every: Milliseconds = LOOK_EVERY,
 ): { close(): void } {
   const file = identityOf(path)
@@ -46,10 +45,7 @@ export function guardFile(
     if (found === standing) return
     standing = found
     for (const database of open) database.exec(`PRAGMA query_only = ${found === 'there' ? 'OFF' : 'ON'}`)
-    if (found === 'there') return log.info({ path }, 'the storage file is there again: it is written to')
-    const reason = `storage-${found}` as const
-    const { title, mend } = problems[reason]
-    log.error({ path, reason }, `${title}: nothing is written to it. ${mend}`)
+    health.found(found === 'there' ? null : `storage-${found}`)
   }, every).unref()
   return { close: () => clearInterval(timer) }
 }

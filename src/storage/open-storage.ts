@@ -2,7 +2,6 @@ import type { FastifyBaseLogger } from 'fastify'
 import { Kysely } from 'kysely'
 import type { Config } from '../config/schema.ts'
 import { requireKey } from './encryption-key.ts'
-import { openHealth } from './health.ts'
 import { bringUpToDate, type Migrated } from './migrate.ts'
 import { postgresMigrations, sqliteMigrations } from './migrations.ts'
 import {
@@ -36,6 +35,7 @@ export async function openStorage(config: Config['storage'], { log }: Circumstan
         return shared.isDown
       },
       sessions: file.sessions,
+      health: file.health,
       counters: file.counters,
       async close() {
         await shared.close()
@@ -64,6 +64,9 @@ export async function openRecords(config: Config['storage'], { log }: Circumstan
     get counters(): never {
       throw new Error('counters are in Redis')
     },
+    get health(): never {
+      throw new Error('there is no file')
+    },
   }
 }
 
@@ -71,7 +74,7 @@ async function openSqlite(config: Config['storage'], log: FastifyBaseLogger): Pr
   const path = storageFile(config)
   const file = await openFile(path, log)
   try {
-    const health = openHealth('The storage file', log)
+    const { health } = file
     const records = new Kysely<Tables>({ dialect: sqliteDialect(file.connect(), health) })
     await prepare({ db: records, migrations: sqliteMigrations, name: path }, log)
     if (config.postgres === undefined) await requireKey(records, config.encryption_key, path)
@@ -81,6 +84,7 @@ async function openSqlite(config: Config['storage'], log: FastifyBaseLogger): Pr
         return health.isDown
       },
       sessions: file.connect(),
+      health,
       counters: file.connect(),
       async close() {
         await records.destroy()

@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs'
 import type { FastifyBaseLogger } from 'fastify'
 import { Kysely } from 'kysely'
 import type { Config } from '../config/schema.ts'
-import { openHealth } from './health.ts'
 import type { Migrated } from './migrate.ts'
 import { postgresMigrations, sqliteMigrations } from './migrations.ts'
 import { openPostgres, postgresProblem, requirePrimary } from './postgres/open-postgres.ts'
@@ -45,7 +44,7 @@ async function filePlace(path: string, log: FastifyBaseLogger, make: boolean): P
   const problemOf = (error: unknown) => fileProblem(error, path)
   if (!make && !existsSync(path)) return { migrated: null, name: path, problemOf, async close() {} }
   const file = await openFile(path, log)
-  const db = new Kysely<Tables>({ dialect: sqliteDialect(file.connect(), openHealth('The storage file', log)) })
+  const db = new Kysely<Tables>({ dialect: sqliteDialect(file.connect(), file.health) })
   return {
     migrated: { db, migrations: sqliteMigrations, name: path },
     name: path,

@@ -55,8 +55,13 @@ const unavailable = new Set([3, 5, 6, 7, SQLITE_READONLY, 10, 11, SQLITE_FULL, 1
 const codeOf = (error: unknown): number =>
   error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0
 
-/** Whether the disk, or whoever writes for too long, was in the way; anything else is a bug. */
-export const isUnavailable = (error: unknown): boolean => unavailable.has(codeOf(error))
+/** Tells of what SQLite threw where the disk, or whoever writes for too long, was in the way; null: anything else, which is a bug. */
+export function fileDown(error: unknown, health: Health): RecordsDown | null {
+  const code = codeOf(error)
+  if (!unavailable.has(code)) return null
+  const what = code === SQLITE_READONLY || code === SQLITE_FULL ? 'writes' : 'all'
+  return new RecordsDown(error, health.failed(what, error))
+}
 
 function connectionOver(database: DatabaseSync, health: Health): DatabaseConnection {
   function run<R>({ sql, parameters }: CompiledQuery): QueryResult<R> {
@@ -73,10 +78,7 @@ function connectionOver(database: DatabaseSync, health: Health): DatabaseConnect
         health.worked(/^(?:insert|update|delete)\b/i.test(query.sql))
         return result
       } catch (error) {
-        if (!isUnavailable(error)) throw error
-        const code = codeOf(error)
-        health.failed(code === SQLITE_READONLY || code === SQLITE_FULL ? 'writes' : 'all', error)
-        throw new RecordsDown(error)
+        throw fileDown(error, health) ?? error
       }
     },
     // biome-ignore lint/correctness/useYield: the interface wants a generator

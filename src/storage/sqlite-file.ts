@@ -6,6 +6,7 @@ import type { Milliseconds } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import { whenFree } from './busy.ts'
 import { guardFile } from './file-guard.ts'
+import { type Health, openHealth } from './health.ts'
 import { standing } from './migrate.ts'
 import { NEEDS, sqliteMigrations } from './migrations.ts'
 import { RecordsDown } from './records-down.ts'
@@ -25,6 +26,7 @@ export interface StorageFile {
   readonly path: string
   /** One more connection. NORMAL would survive a SIGKILL; `synchronous = FULL` survives a power cut too: a logout or a ban that was answered must not be undone by one. */
   connect(): DatabaseSync
+  readonly health: Health
   close(): void
 }
 
@@ -50,10 +52,12 @@ export async function openFile(path: string, log: FastifyBaseLogger): Promise<St
     // Not covered by the busy timeout: two processes may make the file at once.
     const journal = await whenFree(() => first.prepare('PRAGMA journal_mode = WAL').get()?.journal_mode)
     if (journal !== 'wal') throw new StorageProblem('storage-denied', `${path} is on a disk without shared memory`)
-    const guard = guardFile(path, open, log)
+    const health = openHealth('The storage file', log)
+    const guard = guardFile(path, open, health)
     return {
       path,
       connect,
+      health,
       close() {
         guard.close()
         close()

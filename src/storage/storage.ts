@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Kysely } from 'kysely'
+import type { Health } from './health.ts'
 import type { Tables } from './tables.ts'
 
 /** What outlives a session, in PostgreSQL or a SQLite file; and what is of this machine alone while there is no Redis: one SQLite file (WAL), which several processes may have open. */
@@ -14,6 +15,8 @@ export interface Storage {
   readonly isDown: boolean
   /** For sessions/: synchronous, with `PRAGMA data_version`. Writes go through `whenFree`. */
   readonly sessions: DatabaseSync
+  /** Of the SQLite file: whoever uses its connections tells what went wrong there, and what went well. */
+  readonly health: Health
   /** For counters: a connection of its own, so that a rolled-back transaction never forgets a ban. Writes go through `whenFree`. */
   readonly counters: DatabaseSync
   close(): Promise<void>

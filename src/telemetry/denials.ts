@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
+import { newReference } from '../problems/reference.ts'
 import type { Audit } from './audit.ts'
 import { occasional } from './occasional.ts'
-import { newReference } from './reference.ts'
 
 export interface Denied {
   /** Undefined: nobody has signed in. */

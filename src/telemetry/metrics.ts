@@ -4,7 +4,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { SECOND } from '../clock.ts'
 import { listenOptions, shownAddress } from '../config/listen-address.ts'
 import type { ListenAddress } from '../config/schema.ts'
-import { problems } from '../problems/problems.ts'
+import { isReason } from '../problems/problems.ts'
 import { type Audit, type AuditEvent, severity } from './audit.ts'
 
 /** What is counted. Labels have few values, and none of them comes from a visitor: no name, address or host. */
@@ -44,7 +44,7 @@ export function createMetrics({ ofNode }: { readonly ofNode: boolean }): Metrics
     },
   })
   const count = (event: AuditEvent, reason: string | undefined) =>
-    events.inc({ event, reason: reason !== undefined && Object.hasOwn(problems, reason) ? reason : '' })
+    events.inc({ event, reason: reason !== undefined && isReason(reason) ? reason : '' })
   return {
     counting: audit => (event, fields) => {
       count(event, fields.reason)

@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { type Clock, type Milliseconds, SECOND } from '../clock.ts'
 import { problems } from '../problems/problems.ts'
+import { newReference } from '../problems/reference.ts'
 import type { Directory } from './ldap-directory.ts'
 import { directoryDown, type LdapReason, reasonOf, sayingOf } from './ldap-fault.ts'
 import { createPool } from './pool.ts'
@@ -32,6 +33,7 @@ interface Known {
 
 /** The directory did not answer when it was asked last. */
 interface Down {
+  readonly ref: string
   readonly error: DirectoryDown
   readonly reason: LdapReason
   readonly text: string
@@ -59,19 +61,23 @@ export function ldapPeople({ directory, refreshInterval, grace, clock, log }: Pa
   let isEverybodyOld = false
 
   function answers(): void {
-    if (down !== undefined) log.info('the directory answers again')
+    if (down !== undefined) log.info({ ref: down.ref }, 'the directory answers again')
     down = undefined
   }
 
   function fails(cause: unknown): DirectoryDown {
-    const error = directoryDown(cause)
+    const ref = down?.ref ?? newReference()
+    const error = Object.assign(directoryDown(cause), { ref })
     const reason = reasonOf(cause)
     const { title, mend } = problems[reason]
     const text = `${title}: ${sayingOf(cause)}`
     // Once for each state: what is asked meanwhile says nothing new.
     if (down?.reason !== reason)
-      log.error({ err: cause, reason }, `${text}. ${mend} Nobody new can sign in; who is signed in stays for a while.`)
-    down = { error, reason, text, at: clock(), probing: false }
+      log.error(
+        { ref, err: cause, reason },
+        `${text}. ${mend} Nobody new can sign in; who is signed in stays for a while.`,
+      )
+    down = { ref, error, reason, text, at: clock(), probing: false }
     return error
   }
 

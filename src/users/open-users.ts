@@ -2,8 +2,9 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
+import { newReference } from '../problems/reference.ts'
+import { Unavailable } from '../problems/unavailable.ts'
 import { occasional } from '../telemetry/occasional.ts'
-import { newReference } from '../telemetry/reference.ts'
 import type { Backend } from './backend.ts'
 import { createEvenTime, type Timer } from './even-time.ts'
 import { fileBackend } from './file-backend.ts'
@@ -11,7 +12,7 @@ import { ldapBackend } from './ldap-backend.ts'
 import { isPlausibleName, isPlausiblePassword } from './names.ts'
 import { createPool, hashesAtOnce, PoolClosed, QUEUE_LENGTH } from './pool.ts'
 import type { CountedTry, Regulation, Try } from './regulation.ts'
-import { DirectoryDown, type FirstFactor, type Users } from './users.ts'
+import type { FirstFactor, Users } from './users.ts'
 import { openVerifier, type Verifier } from './verify.ts'
 
 interface Parts {
@@ -75,7 +76,7 @@ export async function openUsers(parts: Parts): Promise<Users> {
         const begun = await regulation.beginPasscode({ person: username, ip })
         return 'triesLeft' in begun ? { ...begun, givenBack: () => giveBack(begun) } : begun
       } catch (error) {
-        tell('a passcode could not be counted', error)
+        if (!(error instanceof Unavailable)) tell('a passcode could not be counted', error)
         throw error
       }
     },
@@ -112,10 +113,10 @@ export async function openUsers(parts: Parts): Promise<Users> {
       } catch (error) {
         // Whatever failed, nobody is let in by it.
         place.leave()
-        // A directory that does not answer is told once, by what asks it.
-        if (!(error instanceof PoolClosed || error instanceof DirectoryDown))
-          tell('a password could not be checked', error)
         await giveBack(counted)
+        // What does not answer is told of by itself, once.
+        if (error instanceof Unavailable) return { outcome: 'unavailable', cause: error }
+        if (!(error instanceof PoolClosed)) tell('a password could not be checked', error)
         return { outcome: 'unavailable' }
       }
     },
@@ -126,7 +127,7 @@ export async function openUsers(parts: Parts): Promise<Users> {
     },
   }
 
-  /** Everybody who tries meets it while the counters do not answer: once a minute, with how often. */
+  /** Everybody who tries may meet it: once a minute, with how often. */
   function tell(what: string, err: unknown): void {
     occasionally(what, (_, unwritten) => log.error({ err, ...(unwritten > 0 ? { unwritten } : {}) }, what))
   }
@@ -135,7 +136,7 @@ export async function openUsers(parts: Parts): Promise<Users> {
     try {
       await counted?.givenBack()
     } catch (error) {
-      tell('a try that was not evaluated stays counted', error)
+      if (!(error instanceof Unavailable)) tell('a try that was not evaluated stays counted', error)
     }
   }
 }

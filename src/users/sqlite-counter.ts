@@ -1,8 +1,7 @@
-import type { DatabaseSync } from 'node:sqlite'
 import type { Clock, Milliseconds } from '../clock.ts'
 import { whenFree } from '../storage/busy.ts'
-import { RecordsDown } from '../storage/records-down.ts'
-import { isUnavailable } from '../storage/sqlite-dialect.ts'
+import { fileDown } from '../storage/sqlite-dialect.ts'
+import type { Storage } from '../storage/storage.ts'
 import { inTransaction } from '../storage/transaction.ts'
 import type { Ban, Counter, CounterName, Limits, OpenCounter } from './counter.ts'
 
@@ -20,15 +19,16 @@ const tables: Record<CounterName, string> = {
 
 /**
  * Counters in the tables of this machine, one row a try and one a ban.
- * @param database a connection of its own, so that a transaction of others cannot take a ban back
  * @param rowsAtMost of each table: who tries ever new names does not fill the disk
  */
-export function sqliteCounters(database: DatabaseSync, clock: Clock, rowsAtMost: number = ROWS_AT_MOST): OpenCounter {
-  return (name, limits) => openCounter(database, tables[name], limits, clock, rowsAtMost)
+export function sqliteCounters(file: File, clock: Clock, rowsAtMost: number = ROWS_AT_MOST): OpenCounter {
+  return (name, limits) => openCounter(file, tables[name], limits, clock, rowsAtMost)
 }
 
+type File = Pick<Storage, 'counters' | 'health'>
+
 function openCounter(
-  database: DatabaseSync,
+  { counters: database, health }: File,
   table: string,
   { max_retries, find_time, ban_time }: Limits,
   clock: Clock,
@@ -64,8 +64,14 @@ function openCounter(
        WHERE id <= (SELECT max(id) FROM ${table}_bans) - :kept`,
     ),
   }
-  const step = <T>(work: (now: Milliseconds) => T): Promise<T> =>
-    whenFree(() => inTransaction(database, () => work(clock()))).catch(refuse)
+  const refuse = (error: unknown): never => {
+    throw fileDown(error, health) ?? error
+  }
+  const step = async <T>(work: (now: Milliseconds) => T): Promise<T> => {
+    const done = await whenFree(() => inTransaction(database, () => work(clock()))).catch(refuse)
+    health.worked(true)
+    return done
+  }
 
   /** What came before the end of a ban was paid for by it. */
   const clear = (key: string) => {
@@ -145,10 +151,6 @@ function openCounter(
         return lifted
       }),
   }
-}
-
-function refuse(error: unknown): never {
-  throw isUnavailable(error) ? new RecordsDown(error) : error
 }
 
 function banFrom({ began, until, source, reason }: Record<string, unknown>): Ban {

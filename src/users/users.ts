@@ -35,8 +35,8 @@ export type FirstFactor =
   | ({ readonly outcome: 'banned'; readonly username?: string | undefined } & Banned)
   /** Too many hashes wait already: nothing was counted. */
   | { readonly outcome: 'busy'; readonly retryAfterSeconds: number }
-  /** The counters or the directory do not answer: not evaluated, not counted. */
-  | { readonly outcome: 'unavailable' }
+  /** The counters or the directory do not answer: not evaluated, not counted. Without a cause: a bug, which the log has, or the server ends. */
+  | { readonly outcome: 'unavailable'; readonly cause?: Unavailable }
 
 export type RefusalCause = 'implausible' | 'unknown' | 'disabled' | 'wrong-password' | 'unusable-hash' | 'banned'
 

@@ -1,6 +1,5 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { DatabaseSync } from 'node:sqlite'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import { redis as redisKeys } from '../../src/config/redis.ts'
@@ -96,7 +95,7 @@ export async function openHouse({ now = Date.UTC(2026, 10, 24, 13, 0, 0) } = {})
       config: duoConfig({ hostname: `localhost:${more.port ?? simulator.apiPort}`, ca_file, ...more.config }),
       application: 'Postern',
       encryptionKey: 'x'.repeat(20),
-      people: peopleOver(storage.counters, more.clock ?? clock, more.everybody ?? []),
+      people: peopleOver(storage, more.clock ?? clock, more.everybody ?? []),
       storage,
       redis,
       clock: more.clock ?? clock,
@@ -146,9 +145,13 @@ export async function ended(duo: Duo, session: string) {
 }
 
 /** As users/ has them: three wrong passcodes within two minutes bring a ban of five. */
-function peopleOver(counters: DatabaseSync, clock: () => number, everybody: readonly Named[]): People {
+function peopleOver(
+  storage: Parameters<typeof sqliteCounters>[0],
+  clock: () => number,
+  everybody: readonly Named[],
+): People {
   const limits = { modes: ['user' as const], max_retries: 3, find_time: 120_000, ban_time: 300_000 }
-  const regulation = openRegulation(sqliteCounters(counters, clock), limits)
+  const regulation = openRegulation(sqliteCounters(storage, clock), limits)
   return {
     everybody: () => everybody,
     ban: regulation.ban,

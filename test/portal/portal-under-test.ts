@@ -1,6 +1,7 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import { type Config, configSchema } from '../../src/config/schema.ts'
 import { portal } from '../../src/portal/portal.ts'
+import { outages } from '../../src/telemetry/outages.ts'
 import { defaultScene, type FakeLogin, fakeLogin, type Scene } from './fake-login.ts'
 
 export const SECRET = 'a-secret-for-tests-with-32-chars-or-more'
@@ -57,6 +58,7 @@ export async function portalUnderTest(scene: Partial<Scene> = {}, config: Config
     config,
     clock: () => time.now,
     log: app.log,
+    refuse: outages(app.log, () => time.now),
     closing: closing.signal,
   })
   await app.ready()

@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { pino } from 'pino'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { guardFile } from '../../src/storage/file-guard.ts'
+import { openHealth } from '../../src/storage/health.ts'
 import { temporaryFolder, until } from '../support/process.ts'
 
 function opened() {
@@ -12,7 +13,8 @@ function opened() {
   database.exec('PRAGMA journal_mode = WAL; CREATE TABLE one (n)')
   onTestFinished(() => database.close())
   const lines: string[] = []
-  const guard = guardFile(path, [database], pino({}, { write: line => void lines.push(line) }), 5)
+  const health = openHealth('The storage file', pino({}, { write: line => void lines.push(line) }))
+  const guard = guardFile(path, [database], health, 5)
   onTestFinished(() => guard.close())
   const writes = () => {
     try {

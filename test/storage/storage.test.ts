@@ -185,7 +185,7 @@ describe(openStorage, () => {
     expect(storage.isDown).toBe(true)
     for (let nth = 0; nth < 5; nth += 1) expect(await write()).toBeInstanceOf(RecordsDown)
     expect(await storage.records.selectFrom('postern_duo_devices').selectAll().execute()).toEqual([])
-    expect(lines.filter(line => line.includes('cannot be written'))).toHaveLength(1)
+    expect(lines.filter(line => line.includes('nothing is written to it'))).toHaveLength(1)
     expect(existsSync(path)).toBe(false)
     renameSync(`${path}.away`, path)
     await until(async () => (await write()) === undefined && !storage.isDown, 'it is written again')

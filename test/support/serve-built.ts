@@ -40,7 +40,7 @@ export async function serveBuilt(configFile: string, log: FastifyBaseLogger): Pr
   })
   const users = await openUsers({
     config: config.authentication_backend,
-    regulation: openRegulation(sqliteCounters(storage.counters, clock), config.regulation),
+    regulation: openRegulation(sqliteCounters(storage, clock), config.regulation),
     clock,
     log,
   })

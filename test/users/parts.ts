@@ -27,7 +27,7 @@ export async function counting(
   )
   onTestFinished(() => storage.close())
   const settings = { ...regulated, ...options.settings }
-  const open = sqliteCounters(storage.counters, clock, options.rows)
+  const open = sqliteCounters(storage, clock, options.rows)
   return { storage, database: storage.counters, open, regulation: openRegulation(open, settings) }
 }
 

@@ -1,3 +1,4 @@
+import type { ComponentProps } from 'preact'
 import { problems, type Reason } from '../../problems/problems.ts'
 import type { WordKey } from '../words/words.ts'
 import {
@@ -188,26 +189,30 @@ export function plainPage(shell: Shell, id: Plain, status: number = plain[id].st
   }
 }
 
-/** `error` (a bug), and `down` (a store that does not answer). */
-export function errorPage(shell: Shell, kind: 'error' | 'down', reference: string): View {
+/** `error`: a bug. */
+export function errorPage(shell: Shell, reference: string): View {
+  return brokenPage(shell, 'error', { reference })
+}
+
+/** `down`: something that Postern needs does not answer. */
+export function downPage(shell: Shell, { ref, reason }: { ref: string; reason?: Reason | undefined }): View {
+  const facts = reason === undefined ? {} : { reason, todo: problems[reason].mend }
+  return { ...brokenPage(shell, 'down', { reference: ref, ...facts }), status: 503, headers: { 'retry-after': '10' } }
+}
+
+function brokenPage(shell: Shell, id: 'error' | 'down', facts: ComponentProps<typeof Reference>['facts']): View {
   const { words } = shell
   return {
-    id: kind,
-    status: kind === 'error' ? 500 : 503,
-    title: kind === 'error' ? 'error.title' : 'down.title',
+    id,
+    status: 500,
+    title: `${id}.title`,
     icon: 'attention',
-    headers: kind === 'down' ? { 'retry-after': '10' } : {},
     body: (
       <>
         <Sign kind="danger" />
-        <Heading shell={shell} word={kind === 'error' ? 'error.h1' : 'down.h1'} focus />
-        <p>{words.text(kind === 'error' ? 'error.body' : 'down.body')}</p>
-        <Reference
-          shell={shell}
-          facts={
-            kind === 'error' ? { reference } : { reference, reason: 'store-down', todo: problems['store-down'].mend }
-          }
-        />
+        <Heading shell={shell} word={`${id}.h1`} focus />
+        <p>{words.text(`${id}.body`)}</p>
+        <Reference shell={shell} facts={facts} />
         <Actions>
           <LinkButton kind="primary" href={shell.url('/')}>
             {words.text('common.try-again')}

@@ -66,8 +66,7 @@ export function postgresDialect(pool: Pool, health: Health | null): Dialect {
   }
 
   function down(error: unknown, what: 'all' | 'writes' = 'all'): RecordsDown {
-    health?.failed(what, error)
-    return new RecordsDown(error)
+    return new RecordsDown(error, health?.failed(what, error))
   }
 
   function over(client: PoolClient): Borrowed {

@@ -70,9 +70,11 @@ export async function openRedis(
     try {
       return await servers.send(key, args)
     } catch (error) {
-      if (error instanceof RedisDown && servers.fault === null)
+      if (!(error instanceof RedisDown)) throw error
+      if (servers.fault === null)
         trouble.command(error, () => servers.send(key, ['SET', `${PREFIX}probe:{${hashTag(key)}}`, 1, 'PX', 1000]))
-      throw error
+      const { ref } = trouble.now ?? {}
+      throw ref === undefined ? error : Object.assign(error, { ref })
     }
   }
 

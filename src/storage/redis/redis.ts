@@ -58,6 +58,8 @@ export interface Watch {
 }
 
 export interface Trouble {
+  /** Under which the log has it. */
+  readonly ref: string
   readonly reason: RedisReason
   /** By the server's clock. */
   readonly since: number

@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { type Clock, type Milliseconds, SECOND } from '../../clock.ts'
 import { problems } from '../../problems/problems.ts'
+import { newReference } from '../../problems/reference.ts'
 import type { RedisDown, Trouble } from './redis.ts'
 
 /** So long nothing may have gone wrong before it counts, and is logged, as over. */
@@ -28,8 +29,9 @@ export function openTrouble(clock: Clock, log: FastifyBaseLogger): Troubles {
     clearTimeout(over)
     if (told?.reason !== reason) {
       const { title, mend } = problems[reason]
-      log.error({ reason, detail: message }, `${title}. ${mend}`)
-      told = { reason, since: told?.since ?? clock() }
+      const ref = told?.ref ?? newReference()
+      log.error({ ref, reason, detail: message }, `${title}. ${mend}`)
+      told = { ref, reason, since: told?.since ?? clock() }
     }
     return told
   }
@@ -38,7 +40,8 @@ export function openTrouble(clock: Clock, log: FastifyBaseLogger): Troubles {
     clearTimeout(over)
     over = setTimeout(() => {
       if (told === null) return
-      log.info({ reason: told.reason, seconds: Math.round((clock() - told.since) / SECOND) }, 'Redis works again')
+      const seconds = Math.round((clock() - told.since) / SECOND)
+      log.info({ ref: told.ref, reason: told.reason, seconds }, 'Redis works again')
       told = null
     }, OVER_AFTER)
   }

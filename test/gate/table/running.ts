@@ -107,7 +107,7 @@ async function sessionsOf(config: Config): Promise<Map<string, string>> {
   })
   const users = await openUsers({
     config: config.authentication_backend,
-    regulation: openRegulation(sqliteCounters(storage.counters, clock), config.regulation),
+    regulation: openRegulation(sqliteCounters(storage, clock), config.regulation),
     clock,
     log,
   })
