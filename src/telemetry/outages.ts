@@ -16,7 +16,8 @@ export interface Outage {
  */
 export type Refuse = (error: Unavailable) => Outage
 
-interface Known extends Outage {
+interface Known {
+  readonly outage: Outage
   /** Since it was last told how many. */
   refused: number
   toldAt: Milliseconds
@@ -36,22 +37,22 @@ export function outages(log: FastifyBaseLogger, clock: Clock): Refuse {
     const { title, mend } = problems[reason]
     // Without a reference of its own nothing says when it is over: another one, after a minute in which nobody was refused.
     if (before === undefined || (ref === undefined && Math.abs(now - before.refusedAt) >= MINUTE)) {
-      const outage = { ref: ref ?? newReference(), reason, refused: 1, toldAt: now, refusedAt: now }
+      const outage = { ref: ref ?? newReference(), reason }
       known.delete(key)
       const [oldest] = known.keys()
       if (known.size >= KNOWN_AT_MOST && oldest !== undefined) known.delete(oldest)
-      known.set(key, outage)
-      if (ref === undefined) log.error({ ref: outage.ref, reason, err: error }, `${title}. ${mend}`)
+      known.set(key, { outage, refused: 1, toldAt: now, refusedAt: now })
+      if (ref === undefined) log.error({ ...outage, err: error }, `${title}. ${mend}`)
       return outage
     }
     before.refused++
     before.refusedAt = now
     if (Math.abs(now - before.toldAt) >= MINUTE) {
-      log.warn({ ref: before.ref, reason, count: before.refused }, `${title}: people are still refused`)
+      log.warn({ ...before.outage, count: before.refused }, `${title}: people are still refused`)
       before.refused = 0
       before.toldAt = now
     }
-    return before
+    return before.outage
   }
 }
 
