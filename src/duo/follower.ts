@@ -20,7 +20,7 @@ const RENEW_BELOW: Milliseconds = 7 * SECOND
 const TICK: Milliseconds = 250
 const SWEEP_EVERY: Milliseconds = SECOND
 /** Between two looks at the leases no clock runs so far by itself. */
-const JUMP: Milliseconds = MINUTE
+const JUMP: Milliseconds = 30 * SECOND
 /** More than a lease is old when it is seen. */
 const SKEW_TOLD_FROM: Milliseconds = 10 * SECOND
 const CLEAN_EVERY: Milliseconds = 10 * MINUTE
@@ -39,8 +39,6 @@ export interface Follower {
   byHolder(id: string, event: PushEvent): Promise<Applied | undefined>
   /** Keeps the lease, and once the push rings, asks Duo until it has nothing more to say. */
   follow(record: PushRecord): void
-  /** How many are followed here now. */
-  count(): number
   close(): Promise<void>
 }
 
@@ -135,7 +133,8 @@ export function openFollower(parts: Parts): Follower {
       } catch (error) {
         const isDown = error instanceof Unavailable
         if (closing || tries >= (isDown ? TRIES_WHILE_DOWN : WRITE_TRIES)) throw error
-        if (!isDown) log.warn({ err: error }, 'a push could not be written; trying again')
+        if (isDown) log.debug({ tries }, 'what became of a push waits for the store')
+        else log.warn({ err: error }, 'a push could not be written; trying again')
         await sleep(Math.min(tries * 200, SECOND), undefined, { ref: false })
       }
     }
@@ -155,7 +154,7 @@ export function openFollower(parts: Parts): Follower {
       if (answer.ok && answer.value.trusted_device_token !== undefined)
         await holdToken(id, answer.value.trusted_device_token)
       const applied = await applyFirmly(id, eventOf(answer))
-      if (applied === undefined) return
+      if (applied === undefined) return letGo(entry)
       entry.push = applied.record.push
       const took = performance.now() - startedAt
       quick = took < POLL_INTERVAL ? quick + 1 : 0
@@ -219,19 +218,27 @@ export function openFollower(parts: Parts): Follower {
     }
   }
 
+  function letGo({ stop }: Followed): void {
+    if (stop.signal.aborted) return
+    stop.abort()
+    log.info('a push is gone, or another process follows it by now: what Duo says of it here is not written')
+  }
+
   async function tick(id: string, entry: Followed): Promise<void> {
     try {
       const now = clock()
       if (advance(entry.push, { type: 'time' }, now).push !== entry.push) {
         const applied = await apply(id, { type: 'time' }, true)
-        if (applied === undefined || applied.record.push.upstream.at === 'over') entry.stop.abort()
+        if (applied === undefined) return letGo(entry)
+        entry.push = applied.record.push
+        if (entry.push.upstream.at === 'over') entry.stop.abort()
       }
       const left = entry.leaseUntil - now
       // More than the whole: the clock was set back. The others must see this lease move all the same.
       if ((left < RENEW_BELOW || left > LEASE) && !entry.stop.signal.aborted) {
         const until = leaseUntil()
         if (await records.renew(id, holder, until)) entry.leaseUntil = until
-        else entry.stop.abort() // another process has it
+        else if (entry.push.upstream.at !== 'over') letGo(entry)
       }
     } catch (err) {
       if (!(err instanceof Unavailable)) log.warn({ err }, 'a push could not be looked at; trying again')
@@ -258,7 +265,7 @@ export function openFollower(parts: Parts): Follower {
       const { id, until } = lease
       const known = before.get(id)
       const isRenewed = known !== undefined && known.until !== until && until !== GIVEN_BACK
-      if (isRenewed && elapsed < 5 * SWEEP_EVERY) tellSkew(until - LEASE - now)
+      if (isRenewed && elapsed >= 0 && elapsed < 5 * SWEEP_EVERY) tellSkew(until - LEASE - now)
       const since = known?.until === until ? known.since : now
       stands.set(id, { until, since })
       return { ...lease, silence: until === GIVEN_BACK ? Number.POSITIVE_INFINITY : now - since }
@@ -329,7 +336,6 @@ export function openFollower(parts: Parts): Follower {
     byPerson: (id, event) => apply(id, event, false),
     byHolder: (id, event) => applyFirmly(id, event),
     follow,
-    count: () => followed.size,
     async close() {
       closing = true
       clearInterval(sweeper)

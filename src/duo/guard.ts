@@ -1,4 +1,4 @@
-import { HOUR, type Milliseconds } from '../clock.ts'
+import { DAY, HOUR, type Milliseconds } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import type { GuardNote } from './push.ts'
 
@@ -42,6 +42,23 @@ export function guardAfter(
       // Nobody knows whether the phone rings: no second push beside it.
       return { ...guard, notBefore: Math.max(guard.notBefore, now + first_pause) }
   }
+}
+
+/**
+ * What of a guard can be: a pause that reaches further than the longest was made before the clock was set back, and counts from now on. A lock is
+ * shortened only where it is off by more than a day: a clock that is wrong for an hour and then right again must not end it. The same object where
+ * all of it can be.
+ */
+export function believable(
+  guard: Guard,
+  now: Milliseconds,
+  { first_pause, longest_pause, fraud_lock }: Pick<GuardLimits, 'first_pause' | 'longest_pause' | 'fraud_lock'>,
+): Guard {
+  const notBefore = Math.min(guard.notBefore, now + Math.max(first_pause, longest_pause))
+  const lockedUntil = guard.lockedUntil > now + fraud_lock + DAY ? now + fraud_lock : guard.lockedUntil
+  return notBefore === guard.notBefore && lockedUntil === guard.lockedUntil
+    ? guard
+    : { ...guard, notBefore, lockedUntil }
 }
 
 /** Until when no push and no call may go out, and why; null when one may. */

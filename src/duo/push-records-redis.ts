@@ -1,11 +1,13 @@
 import { z } from 'zod'
 import { DAY, type Milliseconds } from '../clock.ts'
 import type { Redis, Reply } from '../storage/redis/redis.ts'
-import { FORGOTTEN_AFTER, type Guard, type GuardLimits, guardAfterAll, open } from './guard.ts'
+import { believable, FORGOTTEN_AFTER, type Guard, type GuardLimits, guardAfterAll, open } from './guard.ts'
 import {
   type Changes,
+  GIVEN_BACK,
   hashOfTxid,
   KEPT,
+  LEASES_AT_MOST,
   newId,
   type PushRecord,
   type PushRecords,
@@ -23,6 +25,7 @@ const WRITE_TRIES = 100
 
 const guardShape = z.object({ denials: z.int(), notBefore: z.int(), lockedUntil: z.int() })
 const number = z.string().regex(/^\d+$/).transform(Number)
+const leases = z.array(z.tuple([z.string(), number]))
 const orNull = <T extends z.ZodType>(shape: T) => z.union([z.literal('').transform(() => null), shape])
 const row = z.tuple([
   z.string(), // id
@@ -68,9 +71,10 @@ export function redisPushRecords(redis: Redis, limits: GuardLimits, encryptionKe
     insert: script(scripts.insert),
     write: script(scripts.write),
     renew: script(scripts.renew),
-    abandoned: script(scripts.abandoned),
+    leases: script(scripts.leases),
     takeOver: script(scripts.takeOver),
     discard: script(scripts.discard),
+    replaceGuard: script(scripts.replaceGuard),
   }
   const keyOf = (kind: string, name: string) => `${BASE}:${kind}:${name}`
   const guardText = async (username: string) =>
@@ -127,7 +131,7 @@ export function redisPushRecords(redis: Redis, limits: GuardLimits, encryptionKe
           txid,
           before ?? '',
           guard === null ? '' : JSON.stringify(guard),
-          guard === null ? '' : Math.max(guard.notBefore + FORGOTTEN_AFTER, guard.lockedUntil, now) - now + DAY,
+          guard === null ? '' : lifeOf(guard, now),
           notes.includes('allowed') ? 1 : '',
           KEPT_BY_REDIS,
         )
@@ -139,14 +143,23 @@ export function redisPushRecords(redis: Redis, limits: GuardLimits, encryptionKe
     },
 
     renew: async (id, holder, until) => (await run.renew(id, holder, until)) === 1,
-    release: async (id, holder) => void (await run.renew(id, holder, 0)),
-    abandoned: async now => z.array(z.string()).parse(await run.abandoned(now)),
-    takeOver: async (seen, holder, now, until) =>
-      recordOf(await run.takeOver(seen.id, seen.version, now, holder, until, KEPT_BY_REDIS), { id: seen.id }),
+    release: async (id, holder) => void (await run.renew(id, holder, GIVEN_BACK)),
+    leases: async () => leases.parse(await run.leases(LEASES_AT_MOST)).map(([id, until]) => ({ id, until })),
+    takeOver: async (seen, { holder, until }) =>
+      recordOf(await run.takeOver(seen.id, seen.version, seen.leaseUntil ?? '', holder, until, KEPT_BY_REDIS), {
+        id: seen.id,
+      }),
     discard: async id => void (await run.discard(id)),
     async forgetOld() {}, // Redis does, by KEPT_BY_REDIS
 
-    guardOf: async username => guardOfText(await guardText(username)),
+    async guardOf(username, now) {
+      const text = await guardText(username)
+      const written = guardOfText(text)
+      const guard = believable(written, now, limits)
+      if (text !== null && guard !== written)
+        await run.replaceGuard(username, text, JSON.stringify(guard), lifeOf(guard, now))
+      return guard
+    },
     refusalsSeenAt: async username => Number((await redis.command('GET', keyOf('seen', username))) ?? 0),
     markRefusalsSeen: async (username, now) =>
       void (await redis.command('SET', keyOf('seen', username), now, 'PX', KEPT_BY_REDIS)),
@@ -165,6 +178,10 @@ export function redisPushRecords(redis: Redis, limits: GuardLimits, encryptionKe
 function guardOfText(text: string | null): Guard {
   return text === null ? open : guardShape.parse(JSON.parse(text))
 }
+
+/** By Redis' own clock, so a day longer than it says anything. */
+const lifeOf = ({ notBefore, lockedUntil }: Guard, now: Milliseconds): Milliseconds =>
+  Math.max(notBefore + FORGOTTEN_AFTER, lockedUntil, now) - now + DAY
 
 const isOver = (reply: Reply) => Array.isArray(reply) && typeof reply[7] === 'string' && reply[7] !== ''
 

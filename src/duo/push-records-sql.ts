@@ -2,11 +2,13 @@ import type { Kysely, Selectable } from 'kysely'
 import type { Milliseconds } from '../clock.ts'
 import type { Tables } from '../storage/tables.ts'
 import { giveBackBudget } from './asked-sql.ts'
-import { type Guard, type GuardLimits, guardAfterAll, open } from './guard.ts'
+import { believable, type Guard, type GuardLimits, guardAfterAll, open } from './guard.ts'
 import type { GuardNote } from './push.ts'
 import {
+  GIVEN_BACK,
   hashOfTxid,
   KEPT,
+  LEASES_AT_MOST,
   LOOKED_BACK_AT_MOST,
   newId,
   type PushRecord,
@@ -133,24 +135,29 @@ export function sqlPushRecords(db: Kysely<Tables>, limits: GuardLimits, encrypti
     async release(id, holder) {
       await db
         .updateTable('postern_pushes')
-        .set({ lease_until: 0 })
+        .set({ lease_until: GIVEN_BACK })
         .where('id', '=', id)
         .where('lease_holder', '=', holder)
         .execute()
     },
 
-    async abandoned(now) {
-      const query = db.selectFrom('postern_pushes').select('id').where('lease_until', '<=', now).limit(50)
-      return (await query.execute()).map(({ id }) => id)
+    async leases() {
+      const query = db
+        .selectFrom('postern_pushes')
+        .select(['id', 'lease_until'])
+        .where('lease_until', 'is not', null)
+        .orderBy('lease_until')
+        .limit(LEASES_AT_MOST)
+      return (await query.execute()).flatMap(({ id, lease_until: until }) => (until === null ? [] : [{ id, until }]))
     },
 
-    async takeOver(seen, holder, now, until) {
+    async takeOver(seen, { holder, until }) {
       const row = await db
         .updateTable('postern_pushes')
         .set({ lease_holder: holder, lease_until: until, version: seen.version + 1 })
         .where('id', '=', seen.id)
         .where('version', '=', seen.version)
-        .where('lease_until', '<=', now)
+        .where('lease_until', '=', seen.leaseUntil)
         .returningAll()
         .executeTakeFirst()
       return parse(row)
@@ -170,7 +177,12 @@ export function sqlPushRecords(db: Kysely<Tables>, limits: GuardLimits, encrypti
       await db.deleteFrom('postern_pushes').where('id', 'in', old).execute()
     },
 
-    guardOf: username => guardOf(db, username),
+    async guardOf(username, now) {
+      const written = await guardOf(db, username)
+      const guard = believable(written, now, limits)
+      if (guard !== written) await replaceGuard(db, username, written, guard)
+      return guard
+    },
 
     async refusalsSeenAt(username) {
       const query = db.selectFrom('postern_push_guard').select('refusals_seen_at').where('username', '=', username)
@@ -209,11 +221,6 @@ async function applyNotes(
 ): Promise<void> {
   if (notes.length === 0) return
   if (notes.includes('allowed')) await giveBackBudget(db, username)
-  const rowOf = ({ denials, notBefore, lockedUntil }: Guard) => ({
-    denials,
-    not_before: notBefore,
-    locked_until: lockedUntil,
-  })
   await db
     .insertInto('postern_push_guard')
     .values({ username, ...rowOf(open) })
@@ -222,19 +229,29 @@ async function applyNotes(
   // Two pushes of one person may end at once. PostgreSQL lets both read first: the second one's condition fails then, and it reads again.
   for (;;) {
     const before = await guardOf(db, username)
-    const after = guardAfterAll(before, notes, now, limits)
-    const seen = rowOf(before)
-    const { numUpdatedRows } = await db
-      .updateTable('postern_push_guard')
-      .set(rowOf(after))
-      .where('username', '=', username)
-      .where('denials', '=', seen.denials)
-      .where('not_before', '=', seen.not_before)
-      .where('locked_until', '=', seen.locked_until)
-      .executeTakeFirst()
-    if (numUpdatedRows === 1n) return
+    if (await replaceGuard(db, username, before, guardAfterAll(before, notes, now, limits))) return
   }
 }
+
+/** False: somebody else wrote it meanwhile. */
+async function replaceGuard(db: Kysely<Tables>, username: string, before: Guard, after: Guard): Promise<boolean> {
+  const seen = rowOf(before)
+  const { numUpdatedRows } = await db
+    .updateTable('postern_push_guard')
+    .set(rowOf(after))
+    .where('username', '=', username)
+    .where('denials', '=', seen.denials)
+    .where('not_before', '=', seen.not_before)
+    .where('locked_until', '=', seen.locked_until)
+    .executeTakeFirst()
+  return numUpdatedRows === 1n
+}
+
+const rowOf = ({ denials, notBefore, lockedUntil }: Guard) => ({
+  denials,
+  not_before: notBefore,
+  locked_until: lockedUntil,
+})
 
 type Row = Selectable<Tables['postern_pushes']>
 

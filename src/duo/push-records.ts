@@ -27,6 +27,16 @@ export interface Lease {
   readonly until: Milliseconds
 }
 
+/** A push that somebody follows, or did until they were gone. */
+export interface Leased {
+  readonly id: string
+  /** `GIVEN_BACK`, or by the holder's clock. */
+  readonly until: Milliseconds
+}
+export const GIVEN_BACK: Milliseconds = 0
+/** More than ring at once; what is beyond is seen when those before it are over. */
+export const LEASES_AT_MOST = 1_000
+
 /** So long a person is told of a push that was denied or reported. */
 export const KEPT: Milliseconds = 30 * DAY
 export const LOOKED_BACK_AT_MOST = 50
@@ -101,16 +111,16 @@ export interface PushRecords {
   renew(id: string, holder: string, until: Milliseconds): Promise<boolean>
   /** Gives a lease back, so that another process may take it at once. */
   release(id: string, holder: string): Promise<void>
-  /** Ids of pushes whose follower is gone. */
-  abandoned(now: Milliseconds): Promise<string[]>
-  /** Undefined: it was renewed, or somebody else was faster. */
-  takeOver(seen: PushRecord, holder: string, now: Milliseconds, until: Milliseconds): Promise<PushRecord | undefined>
+  /** All leases, up to a bound, those first that end first. Whether one is over is not for its date alone: each holder writes it by its own clock. */
+  leases(): Promise<Leased[]>
+  /** Undefined: it was renewed since it was seen, or somebody else was faster. */
+  takeOver(seen: PushRecord, lease: Lease): Promise<PushRecord | undefined>
   /** For one that this program cannot read: it may neither let anybody in nor stand in the way. */
   discard(id: string): Promise<void>
   /** Deletes some of those that are long over. */
   forgetOld(now: Milliseconds): Promise<void>
-  /** What stands between a person's phone and one more push. */
-  guardOf(username: string): Promise<Guard>
+  /** What stands between a person's phone and one more push. What reaches further than it can counts from now on. */
+  guardOf(username: string, now: Milliseconds): Promise<Guard>
   /** When this person last marked what was denied or reported as seen; 0: never. */
   refusalsSeenAt(username: string): Promise<Milliseconds>
   markRefusalsSeen(username: string, now: Milliseconds): Promise<void>

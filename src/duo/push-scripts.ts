@@ -98,20 +98,22 @@ redis.call('ZADD', at('leases', ''), ARGV[3], ARGV[1])
 return 1
 `
 
-/** ARGV: now. */
-export const abandoned = `${prelude}
-local found = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', at('leases', ''), '-inf', ARGV[1], 'LIMIT', 0, 50)) do
-  if redis.call('EXISTS', at('record', id)) == 1 then found[#found + 1] = id else redis.call('ZREM', at('leases', ''), id) end
+/** ARGV: how many at most. */
+export const leases = `${prelude}
+local found, listed = {}, redis.call('ZRANGE', at('leases', ''), 0, tonumber(ARGV[1]) - 1, 'WITHSCORES')
+for i = 1, #listed, 2 do
+  local id = listed[i]
+  if redis.call('EXISTS', at('record', id)) == 1 then found[#found + 1] = {id, whole(tonumber(listed[i + 1]))}
+  else redis.call('ZREM', at('leases', ''), id) end
 end
 return found
 `
 
-/** ARGV: id, version, now, holder, lease, kept. */
+/** ARGV: id, version, lease that was seen, holder, lease, kept. */
 export const takeOver = `${prelude}
 local id = ARGV[1]
 local r = fields(id)
-if r[5] ~= ARGV[2] or r[7] == '' or tonumber(r[7]) > tonumber(ARGV[3]) then return false end
+if r[5] ~= ARGV[2] or r[7] == '' or r[7] ~= ARGV[3] then return false end
 redis.call('HSET', at('record', id), 'holder', ARGV[4], 'lease', ARGV[5], 'version', whole(tonumber(r[5]) + 1))
 return settle(id, ARGV[6])
 `
@@ -129,6 +131,13 @@ if username then
 end
 -- The version stays: whoever waits past it must be woken by the next one.
 if session and redis.call('HGET', at('session', session), 'id') == id then redis.call('HDEL', at('session', session), 'id') end
+return 1
+`
+
+/** ARGV: username, guard that was seen, guard to be, its life. */
+export const replaceGuard = `${prelude}
+if redis.call('GET', at('guard', ARGV[1])) ~= ARGV[2] then return 0 end
+redis.call('SET', at('guard', ARGV[1]), ARGV[3], 'PX', ARGV[4])
 return 1
 `
 

@@ -18,8 +18,6 @@ export interface Watchers {
   wait(key: string, known: number, within: Milliseconds, signal: AbortSignal): Promise<boolean>
   /** Something changed: wakes at once. */
   wake(key: string): void
-  /** How many wait now. */
-  count(): number
   close(): void
 }
 
@@ -91,7 +89,6 @@ export function openWatchers({ versionOf, areTold, log }: Parts): Watchers {
         if (waiting.size > WATCHERS_AT_MOST) oldest?.(true)
       })
     },
-    count: () => [...watched.values()].reduce((sum, { waiting }) => sum + waiting.size, 0),
     close() {
       closed = true
       for (const key of [...watched.keys()]) finishAll(key, true)

@@ -222,8 +222,8 @@ describe('several Posterns behind a balancer, with nothing in common but Redis a
     expect(after).toMatchObject([{ over: false }, { over: false }])
     frozen.signal('SIGCONT')
     await until(async () => (await gate(bob.browser, frozen, 'one')) === 200, 'it goes on')
-    // It finds its lease gone at the next look, and lets go of Duo: until then Duo may still answer it, and nobody else.
-    await new Promise(resolve => setTimeout(resolve, 1_000))
+    // Until it finds its lease gone, Duo may still answer it, and nobody else.
+    await frozen.line(/another process follows it by now/)
     alice.press('approve')
     bob.press('approve')
     for (const [{ browser }, member] of [

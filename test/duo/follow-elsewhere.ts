@@ -5,7 +5,7 @@ import { openStorage } from '../../src/storage/open-storage.ts'
 import { duoConfig, facts, owner, unregulated } from './people.ts'
 
 const [file = '', port = '', caFile = '', ahead = '0'] = process.argv.slice(2)
-const log = pino({ level: 'silent' })
+const log = pino()
 const clock = () => Date.now() + Number(ahead)
 const storage = await openStorage({ encryption_key: 'x'.repeat(20), local: { path: file } }, { log })
 const duo = await openDuo({

@@ -5,11 +5,14 @@ import type { Push } from '../../src/duo/push.ts'
 import { sealOf } from '../../src/duo/push-records.ts'
 import { freeze, node, start, until } from '../support/process.ts'
 import { type Opened, openHouse } from './house.ts'
+import { outlast } from './outlast.ts'
 import { facts, owner } from './people.ts'
 import { fail, ok, scripted } from './scripted-duo.ts'
 
 const alice = owner('alice')
 const never = new AbortController().signal
+/** What the log says of a push that was lost to another process. */
+const letGo = 'another process follows it by now'
 const kinds = (...duos: Opened[]) => duos.flatMap(duo => duo.events.map(({ event }) => event))
 
 function database(file: string) {
@@ -36,9 +39,8 @@ describe('a push whose process is gone', () => {
     await until(async () => (await second.newest(alice.sessionKey))?.said !== '', 'Duo said something')
     const seq = (await second.newest(alice.sessionKey))?.seq ?? 0
     await first.crash()
-    house.now += 11_000
     // Answered earlier, Duo's answer could still go to the one that is gone.
-    await until(async () => ((await second.newest(alice.sessionKey))?.seq ?? 0) > seq, 'it was taken over')
+    await outlast(house, async () => ((await second.newest(alice.sessionKey))?.seq ?? 0) > seq, 'it was taken over')
     house.simulator.answer(house.simulator.pushes()[0]?.id ?? '', 'approve')
     await until(async () => (await second.newest(alice.sessionKey))?.state === 'allowed', 'it is allowed')
     expect(await second.claim(alice.sessionKey)).toMatchObject({ how: 'push' })
@@ -67,8 +69,7 @@ describe('a push whose process is gone', () => {
     await first.crash()
     db.exec('rollback')
     const second = await house.open(told)
-    house.now += 11_000
-    await until(async () => (await second.newest(alice.sessionKey))?.state === 'failed', 'it failed')
+    await outlast(house, async () => (await second.newest(alice.sessionKey))?.state === 'failed', 'it failed')
     expect(await second.claim(alice.sessionKey)).toBeNull()
     expect(kinds(first, second)).toEqual(['push.sent', 'push.failed'])
     expect(await second.start(alice, undefined, facts())).toMatchObject({ outcome: 'started' })
@@ -84,8 +85,7 @@ describe('a push whose process is gone', () => {
     db.exec('update postern_pushes set txid_hash = null')
     rewrite(db, push => ({ ...push, state: 'sending', upstream: { at: 'sending' } }))
     const second = await house.open()
-    house.now += 21_000
-    await until(async () => (await second.newest(alice.sessionKey))?.state === 'failed', 'it failed')
+    await outlast(house, async () => (await second.newest(alice.sessionKey))?.state === 'failed', 'it failed')
     expect(await second.start(alice, undefined, facts())).toMatchObject({ outcome: 'paused' })
     expect(kinds(second)).toEqual(['push.failed', 'push.held'])
   })
@@ -101,8 +101,8 @@ describe('a push whose process is gone', () => {
       `update postern_pushes set lease_holder = 'run_another', version = version + 1, lease_until = ${house.now + 1e9}`,
     )
     house.simulator.answer(house.simulator.pushes()[0]?.id ?? '', 'approve')
-    await until(() => house.simulator.pushes()[0]?.state === 'approved', 'it was approved')
-    await new Promise(resolve => setTimeout(resolve, 600))
+    await until(() => first.lines.some(line => line.includes(letGo)), 'the first has heard it')
+    expect(house.simulator.pushes()[0]).toMatchObject({ state: 'approved' })
     expect(await second.newest(alice.sessionKey)).toMatchObject({ state: 'waiting' })
     expect(await first.claim(alice.sessionKey)).toBeNull()
     expect(kinds(first, second)).toEqual(['push.sent'])
@@ -115,7 +115,7 @@ describe('a push whose process is gone', () => {
     await first.crash()
     const db = database(house.file)
     rewrite(db, push => ({ ...push, state: 'fraud', endedAt: 1, upstream: { at: 'reporting' } }))
-    db.exec('update postern_pushes set ended_at = 1, lease_until = 1')
+    db.exec('update postern_pushes set ended_at = 1, lease_until = 0')
     const second = await house.open()
     await until(() => second.frauds.length === 1, 'the fraud is told')
     await until(
@@ -142,7 +142,7 @@ describe('a push whose process is gone', () => {
     await first.start(alice, undefined, facts())
     await first.crash()
     database(house.file).exec(
-      `update postern_pushes set lease_until = 1, state = json_set(state, '$.push.state', 'ALLOWED')`,
+      `update postern_pushes set lease_until = 0, state = json_set(state, '$.push.state', 'ALLOWED')`,
     )
     const second = await house.open()
     await until(() => database(house.file).prepare('select 1 from postern_pushes').get() === undefined, 'it is gone')
@@ -165,8 +165,7 @@ describe('a push whose process is gone', () => {
     await until(async () => (await survivor.newest(alice.sessionKey))?.said !== '', 'Duo said something')
     const seq = (await survivor.newest(alice.sessionKey))?.seq ?? 0
     expect(await child.stop('SIGKILL')).toBe('SIGKILL')
-    house.now += 11_000
-    await until(async () => ((await survivor.newest(alice.sessionKey))?.seq ?? 0) > seq, 'it was taken over')
+    await outlast(house, async () => ((await survivor.newest(alice.sessionKey))?.seq ?? 0) > seq, 'it was taken over')
     house.simulator.answer(house.simulator.pushes()[0]?.id ?? '', 'approve')
     await until(async () => (await survivor.newest(alice.sessionKey))?.state === 'allowed', 'it is allowed')
     expect(await survivor.claim(alice.sessionKey)).toMatchObject({ how: 'push' })
@@ -183,12 +182,11 @@ describe('a push whose process is gone', () => {
     const seq = (await survivor.newest(alice.sessionKey))?.seq ?? 0
     const pid = child.child.pid ?? 0
     freeze(pid)
-    house.now = Date.now() + 11_000 // its lease is by its own clock, which went on while it started
-    await until(async () => ((await survivor.newest(alice.sessionKey))?.seq ?? 0) > seq, 'it was taken over')
+    await outlast(house, async () => ((await survivor.newest(alice.sessionKey))?.seq ?? 0) > seq, 'it was taken over')
     // Of the two that ask, Duo answers the first: the one that stands still.
     house.simulator.answer(house.simulator.pushes()[0]?.id ?? '', 'approve')
     process.kill(pid, 'SIGCONT')
-    await new Promise(resolve => setTimeout(resolve, 1_000))
+    await child.line(new RegExp(letGo))
     expect(child.output()).not.toMatch(/push\.(allowed|failed|timed-out)/)
     house.now += 60_000
     // Timed out where the other one was asking already, failed where it was told that Duo knows the transaction no more.
@@ -256,7 +254,7 @@ describe('watching', () => {
     const duo = await house.open()
     await duo.start(alice, undefined, facts())
     const watching = duo.change(alice.sessionKey, 1_000, 60_000, never)
-    await new Promise(resolve => setTimeout(resolve, 50))
+    await new Promise(resolve => setImmediate(resolve)) // it waits now
     await duo.close()
     expect(await watching).toMatchObject({ state: 'waiting' })
   })

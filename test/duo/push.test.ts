@@ -271,6 +271,53 @@ describe(advance, () => {
     })
   })
 
+  const HOUR = 3_600
+  it.each<[string, [number, PushEvent][], Partial<Push>]>([
+    ['what waits is over', [[-HOUR, { type: 'time' }]], { state: 'timed-out', endedAt: start - HOUR * 1000 }],
+    ['an approval is none', [[-HOUR, answer('allow')]], { state: 'timed-out', upstream: { at: 'over' } }],
+    ['a denial is one', [[-HOUR, answer('deny')]], { state: 'denied' }],
+    [
+      'a fraud report after it is heard',
+      [
+        [-HOUR, { type: 'time' }],
+        [-HOUR + 5, answer('deny', 'fraud')],
+      ],
+      { state: 'timed-out', upstream: { at: 'reporting' } },
+    ],
+    [
+      'nobody listens for longer than once more',
+      [
+        [-HOUR, { type: 'time' }],
+        [-HOUR + 70, { type: 'time' }],
+      ],
+      { state: 'timed-out', upstream: { at: 'over' } },
+    ],
+    [
+      'an approval that nobody took is worth nothing',
+      [
+        [5, answer('allow')],
+        [-HOUR, { type: 'claim' }],
+      ],
+      { state: 'timed-out' },
+    ],
+  ])('row 161: where the clock was set back by an hour, %s', (_, events, expected) => {
+    expect(fed([0, sent], ...events).push).toMatchObject(expected)
+  })
+
+  it('row 161: what is no more than two clocks may lie apart ends nothing', () => {
+    expect(fed([0, sent], [-30, { type: 'time' }]).push.state).toBe('waiting')
+    expect(fed([0, sent], [5, answer('allow')], [-30, { type: 'claim' }]).push.state).toBe('claimed')
+  })
+
+  it('row 161: two hours later, as after a sleep of the machine, all of it is over', () => {
+    expect(fed([0, sent], [2 * HOUR, { type: 'time' }]).push).toMatchObject({
+      state: 'timed-out',
+      upstream: { at: 'over' },
+    })
+    expect(fed([0, sent], [2 * HOUR, answer('allow')]).push.state).toBe('timed-out')
+    expect(fed([0, sent], [5, answer('allow')], [2 * HOUR, { type: 'claim' }]).push.state).toBe('timed-out')
+  })
+
   it('from any events in any order: allowed only by an allow before the deadline with no end before it, and one claim', () => {
     const event = fc.oneof(
       fc.constant(sent),
@@ -296,7 +343,12 @@ describe(advance, () => {
         { type: 'alarmed' },
       ),
     )
-    const steps = fc.array(fc.tuple(event, fc.nat({ max: 40_000 })), { maxLength: 14 })
+    // Now and then the clock is set back by an hour.
+    const passing = fc.oneof(
+      { weight: 9, arbitrary: fc.nat({ max: 40_000 }) },
+      { weight: 1, arbitrary: fc.constant(-HOUR * 1000) },
+    )
+    const steps = fc.array(fc.tuple(event, passing), { maxLength: 14 })
     let allowedRuns = 0
     fc.assert(
       fc.property(steps, fc.boolean(), (given, early) => {

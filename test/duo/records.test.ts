@@ -8,7 +8,7 @@ import { redisAsked } from '../../src/duo/asked-redis.ts'
 import { sqlAsked } from '../../src/duo/asked-sql.ts'
 import type { GuardLimits } from '../../src/duo/guard.ts'
 import { newPush, type Push } from '../../src/duo/push.ts'
-import { type PushRecord, type PushRecords, UnreadablePush } from '../../src/duo/push-records.ts'
+import { GIVEN_BACK, type PushRecord, type PushRecords, UnreadablePush } from '../../src/duo/push-records.ts'
 import { BASE, redisPushRecords } from '../../src/duo/push-records-redis.ts'
 import { sqlPushRecords } from '../../src/duo/push-records-sql.ts'
 import { newestRefusal } from '../../src/duo/refusals.ts'
@@ -204,8 +204,8 @@ describe.each([
     expect(await records.inFlight('nobody')).toBeUndefined()
     expect(await records.stillRinging('nobody')).toEqual([])
     expect(await records.endedAfter('nobody', 0)).toEqual([])
-    expect(await records.abandoned(Number.MAX_SAFE_INTEGER)).toEqual([])
-    expect(await records.guardOf('nobody')).toEqual({ denials: 0, notBefore: 0, lockedUntil: 0 })
+    expect(await records.leases()).toEqual([])
+    expect(await records.guardOf('nobody', T)).toEqual({ denials: 0, notBefore: 0, lockedUntil: 0 })
     expect(await records.refusalsSeenAt('nobody')).toBe(0)
     await records.discard('push_of_nobody')
     await records.release('push_of_nobody', 'run_mine')
@@ -241,9 +241,11 @@ describe.each([
     const change = { notes: ['denied' as const], now: T }
     expect(await records.write(record, ended('denied'), { ...change, by: other })).toBeUndefined()
     expect(await records.write({ ...record, version: 7 }, ended('denied'), { ...change, by: mine })).toBeUndefined()
-    expect(await records.guardOf('alice')).toMatchObject({ denials: 0 })
-    expect(await elsewhere.takeOver(record, 'run_other', T + LEASE - 1, T + 3 * LEASE)).toBeUndefined()
-    const taken = there(await elsewhere.takeOver(record, 'run_other', T + LEASE, T + 3 * LEASE))
+    expect(await records.guardOf('alice', T)).toMatchObject({ denials: 0 })
+    expect(
+      await elsewhere.takeOver({ ...record, leaseUntil: T + LEASE - 1 }, lease('run_other', T + 3 * LEASE)),
+    ).toBeUndefined()
+    const taken = there(await elsewhere.takeOver(record, lease('run_other', T + 3 * LEASE)))
     expect(taken).toMatchObject({ holder: 'run_other', leaseUntil: T + 3 * LEASE, version: 2 })
     expect(await records.write(record, ended('denied'), { ...change, by: mine })).toBeUndefined()
     expect(await records.write(taken, ended('denied'), { ...change, by: mine })).toBeUndefined()
@@ -252,7 +254,7 @@ describe.each([
     expect(await records.read(record.id)).toEqual(taken)
     const over = there(await elsewhere.write(taken, ended('denied'), { ...change, by: other }))
     expect(over).toMatchObject({ push: { state: 'denied' }, holder: null, leaseUntil: null, version: 3 })
-    expect(await records.guardOf('alice')).toEqual({ denials: 1, notBefore: T + 30 * SECOND, lockedUntil: 0 })
+    expect(await records.guardOf('alice', T)).toEqual({ denials: 1, notBefore: T + 30 * SECOND, lockedUntil: 0 })
   })
 
   it('row 125: of two processes that take a lease over at once, let one; of two writes of one version, one', async () => {
@@ -260,8 +262,8 @@ describe.each([
       const username = `person-${round}`
       const record = await insert(newPush(T), { username, sessionKey: username })
       const took = await Promise.all([
-        records.takeOver(record, 'run_one', T + LEASE, T + 2 * LEASE),
-        elsewhere.takeOver(record, 'run_two', T + LEASE, T + 2 * LEASE),
+        records.takeOver(record, lease('run_one', T + 2 * LEASE)),
+        elsewhere.takeOver(record, lease('run_two', T + 2 * LEASE)),
       ])
       const [taken, ...more] = took.flatMap(one => one ?? [])
       expect(more).toEqual([])
@@ -270,7 +272,7 @@ describe.each([
         elsewhere.write(there(taken), ended('cancelled'), { by: 'anybody', notes: ['denied'], now: T }),
       ])
       expect(wrote.filter(one => one !== undefined)).toHaveLength(1)
-      expect(await records.guardOf(username)).toMatchObject({ denials: 1 })
+      expect(await records.guardOf(username, T)).toMatchObject({ denials: 1 })
     }
   })
 
@@ -283,21 +285,50 @@ describe.each([
       elsewhere.write(two, ended('denied'), { by: 'anybody', notes: ['denied', 'fraud'], now: T }),
     ])
     const { fraud_lock } = duoConfig().guard
-    expect(await records.guardOf('alice')).toEqual({ denials: 2, notBefore: T + MINUTE, lockedUntil: T + fraud_lock })
+    expect(await records.guardOf('alice', T)).toEqual({
+      denials: 2,
+      notBefore: T + MINUTE,
+      lockedUntil: T + fraud_lock,
+    })
   })
 
-  it('list a push whose holder is silent, until another has it or it is over', async () => {
+  it('list the lease of each push that is followed, as it was renewed or given back last', async () => {
     const record = await insert()
-    expect(await elsewhere.abandoned(T + LEASE - 1)).toEqual([])
-    expect(await elsewhere.abandoned(T + LEASE)).toEqual([record.id])
+    const listed = (until: number) => [{ id: record.id, until }]
+    expect(await elsewhere.leases()).toEqual(listed(T + LEASE))
     expect(await records.renew(record.id, 'run_mine', T + 2 * LEASE)).toBe(true)
-    expect(await elsewhere.abandoned(T + LEASE)).toEqual([])
+    expect(await elsewhere.leases()).toEqual(listed(T + 2 * LEASE))
     await records.release(record.id, 'run_mine')
-    expect(await elsewhere.abandoned(T)).toEqual([record.id])
-    const taken = there(await elsewhere.takeOver(there(await elsewhere.read(record.id)), 'run_other', T, T + LEASE))
-    expect(await elsewhere.abandoned(T)).toEqual([])
+    expect(await elsewhere.leases()).toEqual(listed(GIVEN_BACK))
+    const seen = there(await elsewhere.read(record.id))
+    const taken = there(await elsewhere.takeOver(seen, lease('run_other')))
+    expect(await elsewhere.leases()).toEqual(listed(T + LEASE))
+    await insert(newPush(T), { username: 'bob', sessionKey: 'session-of-bob' }, 'run_earlier')
     await records.write(taken, ended('timed-out'), { ...byAnybody, by: lease('run_other') })
-    expect(await elsewhere.abandoned(T + DAY)).toEqual([])
+    expect(await elsewhere.leases()).toMatchObject([{ until: T + LEASE }])
+  })
+
+  it('row 161: a lease that was renewed since it was seen is not taken, wherever the clocks of the two stand', async () => {
+    const record = await insert(newPush(T), {}, 'run_mine')
+    await records.renew(record.id, 'run_mine', T - HOUR)
+    expect(await elsewhere.takeOver(record, lease('run_other', T + HOUR))).toBeUndefined()
+    const now = there(await elsewhere.read(record.id))
+    expect(await elsewhere.takeOver(now, lease('run_other', T + HOUR))).toMatchObject({ holder: 'run_other' })
+  })
+
+  it('row 161: a pause of before the clock was set back counts from now, once; a lock is never over early for an hour', async () => {
+    const { longest_pause, fraud_lock } = duoConfig().guard
+    const record = await insert()
+    await records.write(record, ended('fraud'), { by: 'anybody', notes: ['denied', 'fraud'], now: T })
+    const guard = { denials: 1, notBefore: T + 30 * SECOND, lockedUntil: T + fraud_lock }
+    expect(await elsewhere.guardOf('alice', T + MINUTE)).toEqual(guard)
+    const anHourBack = { ...guard, notBefore: T - HOUR + longest_pause }
+    expect(await elsewhere.guardOf('alice', T - HOUR)).toEqual(anHourBack)
+    expect(await records.guardOf('alice', T - HOUR + MINUTE)).toEqual(anHourBack)
+    const twoDays = T - 2 * DAY
+    const allAnew = { denials: 1, notBefore: twoDays + longest_pause, lockedUntil: twoDays + fraud_lock }
+    expect(await elsewhere.guardOf('alice', twoDays)).toEqual(allAnew)
+    expect(await records.guardOf('alice', T)).toEqual(allAnew)
   })
 
   it('a holder’s write renews its lease; a person’s leaves it as it is', async () => {
@@ -311,7 +342,7 @@ describe.each([
       leaseUntil: T + 2 * LEASE,
     })
     expect(await records.stillRinging('alice')).toMatchObject([{ id: record.id, push: cancelled }])
-    expect(await records.abandoned(T + 2 * LEASE)).toEqual([record.id])
+    expect(await records.leases()).toEqual([{ id: record.id, until: T + 2 * LEASE }])
     await records.write(there(await records.read(record.id)), ended('cancelled'), byAnybody)
     expect(await records.stillRinging('alice')).toEqual([])
   })
@@ -340,7 +371,7 @@ describe.each([
     expect(outcomes.filter(one => one === 'taken')).toHaveLength(1)
     const loser = outcomes[0] === 'taken' ? mine : bobs
     expect(await records.read(loser.id)).toEqual(loser)
-    if (loser === bobs) expect(await records.guardOf('bob')).toMatchObject({ denials: 0 })
+    if (loser === bobs) expect(await records.guardOf('bob', T)).toMatchObject({ denials: 0 })
     // Its own it may write again and again.
     const winner = there(outcomes[0] === 'taken' ? outcomes[1] : outcomes[0])
     expect(await records.write(winner, ringing('txid-1'), byAnybody)).toMatchObject({ version: winner.version + 1 })
@@ -367,7 +398,7 @@ describe.each([
     expect(await records.refusalsSeenAt('alice')).toBe(T + 2)
     expect(await newestRefusal(records, 'alice')).toBeNull()
     // Nor does seeing it forget what it cost.
-    expect(await records.guardOf('alice')).toMatchObject({ denials: 1 })
+    expect(await records.guardOf('alice', T)).toMatchObject({ denials: 1 })
   })
 
   it.each(['{"push":{"state":"ALLOWED"}}', 'no JSON', ''])(
@@ -378,12 +409,12 @@ describe.each([
       await expect(elsewhere.read(record.id)).rejects.toThrow(UnreadablePush)
       await expect(elsewhere.newest('session-of-alice')).rejects.toThrow(UnreadablePush)
       await expect(elsewhere.inFlight('alice')).rejects.toThrow(UnreadablePush)
-      expect(await elsewhere.abandoned(T + LEASE)).toEqual([record.id])
+      expect(await elsewhere.leases()).toMatchObject([{ id: record.id }])
       await elsewhere.discard(record.id)
-      expect(await records.abandoned(T + LEASE)).toEqual([])
+      expect(await records.leases()).toEqual([])
       expect(await records.newest('session-of-alice')).toBeUndefined()
       expect(await records.write(record, ended('allowed'), byAnybody)).toBeUndefined()
-      expect(await records.takeOver(record, 'run_other', T + LEASE, T + 2 * LEASE)).toBeUndefined()
+      expect(await records.takeOver(record, lease('run_other', T + 2 * LEASE))).toBeUndefined()
       await insert()
     },
   )

@@ -2,6 +2,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import { endsWithSuite, until } from '../support/process.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
 import { type Opened, openHouse } from './house.ts'
+import { outlast } from './outlast.ts'
 import { facts, owner } from './people.ts'
 
 const suite = endsWithSuite()
@@ -80,8 +81,7 @@ it('row 125: a push whose Postern is gone goes on at another', async () => {
   const { house, first, second, ring, press } = await twoPosterns()
   const seq = await ring()
   await first.crash()
-  house.now += 11_000
-  await until(async () => ((await second.newest(alice.sessionKey))?.seq ?? 0) > seq, 'it was taken over')
+  await outlast(house, async () => ((await second.newest(alice.sessionKey))?.seq ?? 0) > seq, 'it was taken over')
   press('approve')
   await until(async () => (await second.newest(alice.sessionKey))?.state === 'allowed', 'it is allowed')
   expect(await second.claim(alice.sessionKey)).toMatchObject({ how: 'push' })
@@ -127,7 +127,7 @@ it('an approval that comes while Redis is restarted is not lost', async () => {
   press('approve')
   await until(() => house.simulator.pushes()[0]?.state === 'approved', 'it was approved')
   // Longer than a store may be busy: Duo will not say it again.
-  await new Promise(resolve => setTimeout(resolve, 3_000))
+  await until(() => first.lines.filter(line => line.includes('waits for the store')).length > 5, 'it was tried often')
   await server.again()
   await until(
     () =>

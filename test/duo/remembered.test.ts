@@ -47,6 +47,21 @@ describe('a browser that Duo remembers', () => {
     expect(await duo.offer(next, facts(), cookie ?? '')).toMatchObject({ kind: 'choose' })
   })
 
+  it('row 161: no longer than Duo says, whatever the clock of this machine did meanwhile, and asleep it gains nothing', async () => {
+    const house = await housed()
+    let ahead = 0
+    const duo = await house.open({ ...on, clock: () => house.now + ahead })
+    const { cookie } = await rememberedBy(house, duo)
+    const next = owner('alice', 'next')
+    const offered = async () => (await duo.offer(next, facts(), cookie ?? '')).kind
+    house.now += 2 * 3_600_000
+    expect(await offered()).toBe('allow')
+    ahead = -DAY
+    expect(await offered()).toBe('allow')
+    house.now += 7 * DAY
+    expect(await offered()).toBe('choose')
+  })
+
   it('is remembered after a passcode too', async () => {
     const house = await housed()
     const duo = await house.open(on)
