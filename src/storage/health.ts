@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { type Milliseconds, SECOND } from '../clock.ts'
-import { problems } from '../problems/problems.ts'
+import { problems, type Reason } from '../problems/problems.ts'
 import { newReference } from '../problems/reference.ts'
 
 /** Tells the log where the state of what holds the records changes, and only there: not for each query that fails. */
@@ -12,7 +12,7 @@ export interface Health {
   failed(what: 'all' | 'writes', error: unknown): string
   worked(wrote: boolean): void
   /** What whoever looks at the file has found, or that it is as it was. */
-  found(standing: 'storage-moved' | 'storage-broken' | null): void
+  found(standing: 'storage-moved' | 'storage-broken' | 'storage-overwritten' | null): void
   /** Whether the records could not be reached, or not be written, when that was tried last. */
   readonly isDown: boolean
 }
@@ -27,8 +27,11 @@ interface Down {
   readonly failedAt: Milliseconds
 }
 
-/** @param name of what holds the records, as it begins a sentence: `PostgreSQL` */
-export function openHealth(name: string, log: FastifyBaseLogger): Health {
+/**
+ * @param name of what holds the records, as it begins a sentence: `PostgreSQL`
+ * @param unwritable what is to be mended where it can only be read
+ */
+export function openHealth(name: string, log: FastifyBaseLogger, unwritable: Reason = 'records-down'): Health {
   let down: Down | null = null
   const now = () => performance.now()
   function isWell(): void {
@@ -44,8 +47,9 @@ export function openHealth(name: string, log: FastifyBaseLogger): Health {
       const ref = down?.ref ?? newReference()
       if (down === null) {
         const trouble = what === 'all' ? 'does not answer' : 'cannot be written'
-        const { mend } = problems['records-down']
-        log.error({ ref, err: error, reason: 'records-down' }, `${name} ${trouble}: what needs it is refused. ${mend}`)
+        const reason = what === 'all' ? 'records-down' : unwritable
+        const { mend } = problems[reason]
+        log.error({ ref, err: error, reason }, `${name} ${trouble}: what needs it is refused. ${mend}`)
       }
       down = { ref, what, since: down?.since ?? now(), failedAt: now() }
       return ref

@@ -49,17 +49,18 @@ class TransactionalAdapter extends SqliteAdapter {
 // https://sqlite.org/rescode.html
 const SQLITE_READONLY = 8
 const SQLITE_FULL = 13
+/** IOERR_WRITE, _FSYNC, _DIR_FSYNC, _TRUNCATE: a file system that became read-only, a file that is write-protected. */
+const unwritable = new Set([778, 1034, 1290, 1546])
 /** PERM, BUSY, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB. */
 const unavailable = new Set([3, 5, 6, 7, SQLITE_READONLY, 10, 11, SQLITE_FULL, 14, 15, 26])
 
-const codeOf = (error: unknown): number =>
-  error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0
-
 /** Tells of what SQLite threw where the disk, or whoever writes for too long, was in the way; null: anything else, which is a bug. */
 export function fileDown(error: unknown, health: Health): RecordsDown | null {
-  const code = codeOf(error)
+  const extended = error instanceof Error && 'errcode' in error ? Number(error.errcode) : 0
+  const code = extended & 0xff
   if (!unavailable.has(code)) return null
-  const what = code === SQLITE_READONLY || code === SQLITE_FULL ? 'writes' : 'all'
+  const isOfWrites = code === SQLITE_READONLY || code === SQLITE_FULL || unwritable.has(extended)
+  const what = isOfWrites ? 'writes' : 'all'
   return new RecordsDown(error, health.failed(what, error))
 }
 
@@ -71,13 +72,23 @@ function connectionOver(database: DatabaseSync, health: Health): DatabaseConnect
     const { changes, lastInsertRowid } = statement.run(...values)
     return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
   }
+  // What a transaction wrote comes to the disk with its commit, or not at all.
+  let hasWritten = false
+  function worked(sql: string): void {
+    if (sql === 'rollback') hasWritten = false
+    if (/^(?:insert|update|delete)\b/i.test(sql)) hasWritten = true
+    const isWhole = !database.isTransaction
+    health.worked(isWhole && hasWritten)
+    if (isWhole) hasWritten = false
+  }
   return {
     async executeQuery<R>(query: CompiledQuery) {
       try {
         const result = await whenFree(() => run<R>(query))
-        health.worked(/^(?:insert|update|delete)\b/i.test(query.sql))
+        worked(query.sql)
         return result
       } catch (error) {
+        if (!database.isTransaction) hasWritten = false
         throw fileDown(error, health) ?? error
       }
     },

@@ -1,19 +1,65 @@
 import { spawnSync } from 'node:child_process'
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
-import { join } from 'node:path'
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { temporaryFolder } from '../support/process.ts'
+
+const needsRoot = (command: string, ...args: string[]): string => {
+  const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8' })
+  if (status !== 0) throw new Error(`This test runs ${command} and needs root for it: ${error?.message ?? stderr}`)
+  return stdout
+}
+const unmount = (folder: string) => void spawnSync('umount', ['-l', folder])
 
 /** A disk of so many megabytes, for this test alone. */
 export function smallDisk(megabytes: number): string {
   const folder = temporaryFolder()
-  const mount = (...args: string[]) => {
-    const { status, stderr } = spawnSync('mount', args, { encoding: 'utf8' })
-    if (status !== 0) throw new Error(`This test mounts a tmpfs and needs root for it: ${stderr}`)
-  }
-  mount('-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', folder)
-  onTestFinished(() => void spawnSync('umount', ['-l', folder]))
+  needsRoot('mount', '-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', folder)
+  onTestFinished(() => unmount(folder))
   return folder
+}
+
+export interface RealDisk {
+  readonly folder: string
+  /** What was written so far is on it, whether its writer saw to that or not. */
+  flush(): void
+  /** The kernel finds an error in the file system and writes nothing to it any more. */
+  fail(): void
+  /** What an administrator does then, with nothing running on it: unmount, check, mount. */
+  repair(): void
+  /** Keeps these files from being changed, also through handles that are open. */
+  protect(...paths: string[]): void
+  unprotect(...paths: string[]): void
+}
+
+/** An ext4 in a file, mounted as Debian mounts its disks: `errors=remount-ro`. */
+export function realDisk(): RealDisk {
+  const place = temporaryFolder()
+  const [image, folder] = [join(place, 'image'), join(place, 'disk')]
+  mkdirSync(folder)
+  needsRoot('truncate', '--size=8M', image)
+  needsRoot('mkfs.ext4', '-q', image)
+  const mount = () => needsRoot('mount', '-o', 'loop,errors=remount-ro', image, folder)
+  mount()
+  onTestFinished(() => unmount(folder))
+  return {
+    folder,
+    flush: () => void needsRoot('sync', '--file-system', folder),
+    fail() {
+      const device = readFileSync('/proc/mounts', 'utf8')
+        .split('\n')
+        .find(line => line.split(' ')[1] === folder)
+        ?.split(' ')[0]
+      writeFileSync(`/sys/fs/ext4/${basename(device ?? '')}/trigger_fs_error`, 'a test')
+    },
+    repair() {
+      needsRoot('umount', folder)
+      spawnSync('e2fsck', ['-fy', image]) // its exit code tells that it mended something
+      mount()
+    },
+    protect: (...paths) => void needsRoot('chattr', '+i', ...paths),
+    unprotect: (...paths) => void needsRoot('chattr', '-i', ...paths),
+  }
 }
 
 /** Fills it to the last byte. */

@@ -2,10 +2,10 @@ import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, writ
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type Setup, setUp, startPostern } from '../support/postern.ts'
+import { type Postern, type Setup, setUp, startPostern } from '../support/postern.ts'
 import { until } from '../support/process.ts'
-import { fill, smallDisk } from './disk.ts'
-import { lines, visitor } from './visitor.ts'
+import { fill, realDisk, smallDisk } from './disk.ts'
+import { lines, type Visitor, visitor } from './visitor.ts'
 
 const storageFile = ({ folder }: Setup) => join(folder, 'postern.sqlite3')
 const rules = [
@@ -45,6 +45,62 @@ describe('while it runs, the disk is full', () => {
     expect(await here.api('/api/logout', {})).toMatchObject({ status: 200 })
     expect(await here.gate('one')).toMatchObject({ status: 401 })
     expect(postern.child.exitCode).toBeNull()
+  })
+})
+
+describe('while it runs, the file turns read-only', () => {
+  /** What those meet who come meanwhile; gives what the log has of it. */
+  async function meanwhile({ output }: Pick<Postern, 'output'>, here: Visitor, other: Visitor): Promise<string> {
+    const before = output().length
+    for (let time = 0; time < 5; time += 1) {
+      other.cookie = ''
+      expect(await other.signIn()).toMatchObject({ status: 503, json: { status: 'KO' } })
+      expect(await here.gate('one')).toMatchObject({ status: 200 })
+      expect(await other.gate('public')).toMatchObject({ status: 200 })
+    }
+    expect(await other.gate('one')).toMatchObject({ status: 401 })
+    expect(await here.api('/api/logout', {})).toMatchObject({ status: 503 })
+    expect(await here.gate('one')).toMatchObject({ status: 200 })
+    return output().slice(before)
+  }
+  const TOLD = /"level":"error".*"reason":"storage-unwritable".*lsattr/
+  // That people cannot sign in is an event of its own, told once too.
+  const ANYTHING_ELSE = /"level":"(?:warn|error|fatal)"(?!.*(?:"storage-unwritable"|"login\.unavailable"))/
+
+  it('row 159: an error of the file system (ext4, errors=remount-ro): reads go on, writes are 503, told once; mended, nobody is signed out', async () => {
+    const disk = realDisk()
+    const setup = await setUp({ folder: disk.folder, rules })
+    const postern = await startPostern(setup)
+    disk.flush() // the configuration; what comes now is Postern's matter
+    const [here, other] = [visitor(setup.port), visitor(setup.port)]
+    expect(await here.signIn()).toMatchObject({ status: 200 })
+    disk.fail()
+    const during = await meanwhile(postern, here, other)
+    expect(lines(during, TOLD)).toBe(1)
+    expect(lines(during, ANYTHING_ELSE)).toBe(0)
+    await postern.stop()
+    disk.repair()
+    await startPostern(setup)
+    expect(await here.gate('one')).toMatchObject({ status: 200 })
+    expect(await other.signIn()).toMatchObject({ status: 200 })
+  })
+
+  it('row 159: the file is write-protected: the same, and it heals by itself', async () => {
+    const disk = realDisk()
+    const setup = await setUp({ folder: disk.folder, rules })
+    const postern = await startPostern(setup)
+    const [here, other] = [visitor(setup.port), visitor(setup.port)]
+    expect(await here.signIn()).toMatchObject({ status: 200 })
+    const files = [storageFile(setup), `${storageFile(setup)}-wal`]
+    disk.protect(...files)
+    onTestFinished(() => disk.unprotect(...files))
+    const during = await meanwhile(postern, here, other)
+    expect(lines(during, TOLD)).toBe(1)
+    expect(lines(during, ANYTHING_ELSE)).toBe(0)
+    disk.unprotect(...files)
+    expect(await other.signIn()).toMatchObject({ status: 200 })
+    expect(await here.api('/api/logout', {})).toMatchObject({ status: 200 })
+    expect(await here.gate('one')).toMatchObject({ status: 401 })
   })
 })
 

@@ -56,6 +56,8 @@ export function visitor(port: number) {
   }
 }
 
+export type Visitor = ReturnType<typeof visitor>
+
 /** How many lines of a log match. */
 export const lines = (output: string, pattern: RegExp): number =>
   output.split('\n').filter(line => pattern.test(line)).length
