@@ -144,18 +144,6 @@ export const problems = {
     title: 'The session store does not answer',
     mend: 'Look at the log line before this one; check storage.local.path and the disk.',
   },
-  'store-older': {
-    title: 'The store of sessions is an older copy that was brought back',
-    mend: 'All sessions in it were ended, since some of them may have been ended before: people sign in again. What else it holds is of that time too: look at bans (postern bans list).',
-  },
-  'store-alone': {
-    title: 'The storage file came without its -mark file, which tells whether it is an older copy',
-    mend: 'All sessions in it were ended: people sign in again. When you move the storage file, move all files whose names begin as its name does, while Postern is stopped.',
-  },
-  'store-mark': {
-    title: 'It cannot be noted when the store of sessions was in use last',
-    mend: 'An older copy that is brought back would not be noticed: see that there is room in the folder of the storage file and that Postern may write there, or that the records can be written. Postern tries again every minute.',
-  },
   'session-secrets': {
     title: 'Several Posterns use one store of sessions with different secrets',
     mend: 'Give all of them the same session.secret: nobody who signed in at one of them is known to the others.',
@@ -199,14 +187,6 @@ export const problems = {
   'storage-moved': {
     title: 'The storage file was deleted or moved away under the running server',
     mend: 'Move it back together with its -wal and -shm files, and it goes on; or restore it from a backup and restart Postern. Until then people stay signed in, and nobody signs in or out.',
-  },
-  'storage-overwritten': {
-    title: 'An older copy was written over the storage file while Postern used it',
-    mend: 'Restart Postern: it takes the copy then, and ends all sessions in it. Until then nobody signs in, and nobody is let in by a session. Stop it first the next time.',
-  },
-  'storage-wal': {
-    title: 'The storage file is an older copy, and the -wal beside it is not its own',
-    mend: 'Bring the copy back once more, and remove the -wal and -shm files beside it, or bring back those that belong to it.',
   },
   'storage-authelia': {
     title: 'The storage file is Authelia’s',

@@ -6,11 +6,9 @@ import type { Milliseconds } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import { whenFree } from './busy.ts'
 import { guardFile } from './file-guard.ts'
-import { markIn, marksOf } from './file-mark.ts'
 import { type Health, openHealth } from './health.ts'
 import { standing } from './migrate.ts'
 import { NEEDS, sqliteMigrations } from './migrations.ts'
-import { copyOf, type Marks } from './older-copy.ts'
 import { RecordsDown } from './records-down.ts'
 import { StorageProblem } from './storage-problem.ts'
 
@@ -29,10 +27,6 @@ export interface StorageFile {
   /** One more connection. NORMAL would survive a SIGKILL; `synchronous = FULL` survives a power cut too: a logout or a ban that was answered must not be undone by one. */
   connect(): DatabaseSync
   readonly health: Health
-  /** As they were before the file was opened. */
-  readonly marks: Marks
-  /** See file-guard.ts. */
-  isOverwritten(): boolean
   close(): void
 }
 
@@ -43,8 +37,6 @@ export interface StorageFile {
 export async function openFile(path: string, log: FastifyBaseLogger): Promise<StorageFile> {
   prepareFile(path, log)
   refuseForeign(path)
-  const marks = marksOf(path)
-  refuseMixture(path, marks)
   const open: DatabaseSync[] = []
   const connect = (): DatabaseSync => {
     const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT, enableForeignKeyConstraints: true })
@@ -66,8 +58,6 @@ export async function openFile(path: string, log: FastifyBaseLogger): Promise<St
       path,
       connect,
       health,
-      marks,
-      isOverwritten: guard.isOverwritten,
       close() {
         guard.close()
         close()
@@ -129,23 +119,6 @@ export function refuseForeign(path: string): void {
       : undefined
     if (standing(names, needs === undefined ? null : String(needs.value), sqliteMigrations) === 'newer')
       throw new StorageProblem('storage-newer', `${path} has been through ${names.at(-1)}`)
-  } catch (error) {
-    throw fileProblem(error, path)
-  } finally {
-    database?.close()
-  }
-}
-
-/**
- * A copy was brought back, and the -wal beside it is not its own: together they are neither of the two. Looks without writing.
- * @throws {StorageProblem}
- */
-function refuseMixture(path: string, marks: Marks): void {
-  if (copyOf(marks) !== 'older' || (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) === 0) return
-  let database: DatabaseSync | undefined
-  try {
-    database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 })
-    if (copyOf({ ...marks, store: markIn(database) }) !== 'older') throw new StorageProblem('storage-wal', path)
   } catch (error) {
     throw fileProblem(error, path)
   } finally {
