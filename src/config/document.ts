@@ -4,6 +4,7 @@ import {
   type Document,
   type ErrorCode,
   isAlias,
+  isCollection,
   isMap,
   isScalar,
   isSeq,
@@ -11,6 +12,8 @@ import {
   LineCounter,
   type Node,
   Parser,
+  visit as visitNodes,
+  type YAMLError,
 } from 'yaml'
 import { dotted, type Place, type Problem } from './problem.ts'
 
@@ -47,7 +50,7 @@ const syntax: Record<ErrorCode, string> = {
   KEY_OVER_1024_CHARS: 'This key has more than 1024 characters.',
   MISSING_CHAR: 'A closing quote or bracket, a comma, a colon or a space after a colon is missing.',
   MULTILINE_IMPLICIT_KEY:
-    'A key must stand on one line; likely a colon is missing in the line before, or a text needs quotes.',
+    'A key must stand on one line; likely a colon is missing in this line, or a text needs quotes.',
   MULTIPLE_ANCHORS: 'A value can have one anchor only.',
   MULTIPLE_DOCS: 'Only one document is allowed in a file.',
   MULTIPLE_TAGS: 'A value can have one tag only.',
@@ -160,12 +163,53 @@ function compose(text: string, lines: LineCounter, refuse: Refuse): Document | u
   const [document, second] = [...composer.compose(tokens)]
   if (document === undefined) return undefined
   const errors = [...document.errors, ...document.warnings].sort((a, b) => a.pos[0] - b.pos[0])
-  for (const error of errors.slice(0, SYNTAX_ERRORS_AT_MOST)) refuse(error.pos[0], '', syntax[error.code])
+  const refused = errors
+    .filter(({ pos: [start] }, index) => {
+      const [before] = errors[index - 1]?.pos ?? [-1]
+      // One mistake makes several errors: at one place, or for each bracket around one that is not closed.
+      return before === -1 || !/^[\s\]}]*$/.test(text.slice(before, start))
+    })
+    .slice(0, SYNTAX_ERRORS_AT_MOST)
+    .map(error => explained(error, document))
+  for (const one of refused.toSorted(([a], [b]) => a - b)) refuse(...one)
   if (errors.length === 0 && document.directives?.yaml.explicit && document.directives.yaml.version !== '1.2')
     refuse(0, '', 'The file asks for another version of YAML than 1.2; take out the %YAML line.')
   if (errors.length === 0 && second)
     refuse(second.range[0], '', 'A second document begins here; only one is allowed in a file.')
   return document
+}
+
+/** Where to look, and what is wrong there: of what is not closed, the place where it opens, which may be many lines above the library's. */
+function explained({ code, message, pos: [end] }: YAMLError, document: Document): Parameters<Refuse> {
+  if (/^Missing closing .quote/.test(message)) {
+    const start = openedAt(document, end, node => isScalar(node) && /^QUOTE/.test(node.type ?? ''))
+    if (start !== undefined) return [start, '', 'The quote that opens here is not closed.']
+  }
+  const bracket = /must .*\bend with a ([\]}])$/.exec(message)?.[1]
+  if (bracket !== undefined) {
+    const start = openedAt(document, end, node => isCollection(node) && node.flow === true)
+    if (start !== undefined)
+      return [start, '', `The ${bracket === ']' ? '[' : '{'} that opens here is not closed by a ${bracket}.`]
+  }
+  if (/^Sequence item without/.test(message)) return [end, '', syntax.BAD_INDENT]
+  if (/^Implicit map keys need/.test(message))
+    return [
+      end,
+      '',
+      'This stands where a key must: a colon with a space after it is missing, or the indentation is wrong.',
+    ]
+  return [end, '', syntax[code]]
+}
+
+/** Where the innermost of these nodes begins that ends at this offset. */
+function openedAt(document: Document, end: number, isOne: (node: unknown) => boolean): number | undefined {
+  let start: number | undefined
+  visitNodes(document, {
+    Node: (_, node) => {
+      if (node.range?.[1] === end && isOne(node)) start = node.range[0]
+    },
+  })
+  return start
 }
 
 function toData(document: Document, at: (offset: number) => Place, refuse: Refuse): unknown {
