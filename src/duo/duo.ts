@@ -170,6 +170,16 @@ export interface RememberedBrowser {
   /** `Firefox on Linux`. */
   readonly browser: string
   readonly since: Milliseconds
+  /** The one whose cookie was shown. */
+  readonly here: boolean
+}
+
+/** A push or a call that ended without an approval: the phone said no, reported it, or nobody answered. */
+export interface Unapproved {
+  readonly username: string
+  readonly factor: 'push' | 'phone'
+  readonly how: 'denied' | 'fraud' | 'timed-out'
+  readonly facts: RequestFacts
 }
 
 export interface Duo {
@@ -217,11 +227,14 @@ export interface Duo {
    * `duo_api.remembered_devices` is off. Of one claim, once.
    */
   remember(claimed: Claimed): Promise<string | null>
-  rememberedBrowsers(username: string): Promise<readonly RememberedBrowser[]>
+  /** @param cookie of the browser that asks, if it brings one */
+  rememberedBrowsers(username: string, cookie?: string): Promise<readonly RememberedBrowser[]>
   /** @param id undefined: all of this person's */
   forgetRemembered(username: string, id?: string): Promise<void>
   /** Called when a phone reports fraud: login/ ends the person's sessions. After it the person's browsers are forgotten. */
   onFraud(listener: (username: string) => Promise<void>): void
+  /** Called once for each, in the process that wrote its end down. It must not throw. */
+  onUnapproved(listener: (unapproved: Unapproved) => void): void
   /** Whether the Duo at the other end is the simulator; null until it was asked. */
   readonly simulated: boolean | null
   /** Since when people may pass without a factor, because Duo cannot be asked and the failmode is safe; null: they may not. For health. */

@@ -6,6 +6,7 @@ import { Unavailable } from '../problems/unavailable.ts'
 import type { Audit } from '../telemetry/audit.ts'
 import type { AuthStatus } from './answers.ts'
 import type { DuoAnswer, DuoClient } from './client.ts'
+import type { Unapproved } from './duo.ts'
 import { SAID_LIMIT } from './offer.ts'
 import { advance, type Command, type Push, type PushEvent } from './push.ts'
 import { GIVEN_BACK, type Leased, type PushRecord, type PushRecords, UnreadablePush } from './push-records.ts'
@@ -58,6 +59,7 @@ interface Parts {
   readonly hold: (record: PushRecord, token: string) => Promise<void>
   /** Everybody who acts on a fraud report. Rejects: it is told again, at the latest by another process. */
   readonly alarm: (username: string) => Promise<void>
+  readonly unapproved: (unapproved: Unapproved) => void
   /** The push of this session changed. */
   readonly changed: (sessionKey: string) => void
 }
@@ -76,7 +78,7 @@ interface Followed {
  * holder writes is refused by the record.
  */
 export function openFollower(parts: Parts): Follower {
-  const { records, client, clock, log, audit, hold, alarm, changed } = parts
+  const { records, client, clock, log, audit, hold, alarm, unapproved, changed } = parts
   const holder = `run_${randomBytes(12).toString('base64url')}`
   const followed = new Map<string, Followed>()
   const leaseUntil = () => clock() + LEASE
@@ -114,6 +116,8 @@ export function openFollower(parts: Parts): Follower {
 
   function tell(command: Command, { username, factor, device, facts, push }: PushRecord) {
     if (command.do !== 'audit') return
+    const how = endOf[command.event]
+    if (how !== undefined && factor !== 'passcode') unapproved({ username, factor, how, facts })
     audit(command.event, {
       username,
       factor,
@@ -348,6 +352,12 @@ export function openFollower(parts: Parts): Follower {
         await records.release(id, holder).catch((err: unknown) => log.warn({ err }, 'a lease could not be given back'))
     },
   }
+}
+
+const endOf: Readonly<Record<string, Unapproved['how']>> = {
+  'push.denied': 'denied',
+  'push.fraud': 'fraud',
+  'push.timed-out': 'timed-out',
 }
 
 function eventOf(answer: DuoAnswer<AuthStatus>): PushEvent {

@@ -12,7 +12,18 @@ import { sqlAsked } from './asked-sql.ts'
 import { openAsking } from './asking.ts'
 import { openCodes } from './codes.ts'
 import { checkDuo, connectDuo } from './connect.ts'
-import type { Duo, Offer, Owner, People, RequestFacts, RingingWay, SmsOutcome, StartOutcome, Way } from './duo.ts'
+import type {
+  Duo,
+  Offer,
+  Owner,
+  People,
+  RequestFacts,
+  RingingWay,
+  SmsOutcome,
+  StartOutcome,
+  Unapproved,
+  Way,
+} from './duo.ts'
 import { pausedUntil } from './guard.ts'
 import { keptWays } from './kept-ways.ts'
 import { isSameWay, troubleFrom } from './offer.ts'
@@ -54,6 +65,7 @@ export async function openDuo(parts: Parts): Promise<Duo> {
   if (proxy !== undefined) log.info({ proxy: proxy.address, setBy: proxy.setBy }, 'Duo is asked through a proxy')
   const kept = keptWays(db)
   const listeners: ((username: string) => Promise<void>)[] = []
+  const unapprovedListeners: ((unapproved: Unapproved) => void)[] = []
   const remembered = openRemembered(db, encryptionKey, clock)
   const hold: typeof remembered.hold = async (from, token) => {
     if (config.remembered_devices) await remembered.hold(from, token)
@@ -62,6 +74,9 @@ export async function openDuo(parts: Parts): Promise<Duo> {
     for (const listener of listeners) await listener(username)
     // Last: no session is left then that could have a browser remembered anew.
     await remembered.forget(username)
+  }
+  const unapproved = (one: Unapproved) => {
+    for (const listener of unapprovedListeners) listener(one)
   }
   const records =
     redis === null
@@ -81,7 +96,7 @@ export async function openDuo(parts: Parts): Promise<Duo> {
     clock,
     log,
   })
-  const pushes = openPushes({ config, application, records, asked, client, clock, log, audit, alarm, hold })
+  const pushes = openPushes({ config, application, records, asked, client, clock, log, audit, alarm, unapproved, hold })
   const codes = openCodes({ asking, client, asked, kept, people, approve: pushes.approve, hold, log, audit })
   const occasionally = occasional(clock, newReference)
   let simulated: boolean | null = null
@@ -203,6 +218,9 @@ export async function openDuo(parts: Parts): Promise<Duo> {
 
     onFraud(listener) {
       listeners.push(listener)
+    },
+    onUnapproved(listener) {
+      unapprovedListeners.push(listener)
     },
 
     async close() {

@@ -8,7 +8,7 @@ import type { Audit } from '../telemetry/audit.ts'
 import type { Asked } from './asked.ts'
 import type { Preauthorized } from './asking.ts'
 import type { DuoClient } from './client.ts'
-import type { Device, Duo, Offer, Owner, PushView, RequestFacts, RingingWay, StartOutcome } from './duo.ts'
+import type { Device, Duo, Offer, Owner, PushView, RequestFacts, RingingWay, StartOutcome, Unapproved } from './duo.ts'
 import { mayHaveActed } from './failure.ts'
 import { openFollower, SENDING_LEASE } from './follower.ts'
 import { pausedUntil } from './guard.ts'
@@ -51,13 +51,14 @@ interface Parts {
   readonly log: FastifyBaseLogger
   readonly audit: Audit
   readonly alarm: (username: string) => Promise<void>
+  readonly unapproved: (unapproved: Unapproved) => void
   /** Keeps Duo's token for a browser that it remembers from here on. */
   readonly hold: (from: { pushId: string; username: string; browser: string }, token: string) => Promise<void>
 }
 
 /** All pushes of all people, kept in records that any process may show. */
 export function openPushes(parts: Parts): Pushes {
-  const { config, application, records, asked, client, clock, log, audit, alarm, hold } = parts
+  const { config, application, records, asked, client, clock, log, audit, alarm, unapproved, hold } = parts
   const newest = (sessionKey: string) => records.newest(sessionKey)
   const watchers = openWatchers({
     versionOf: async key => (await newest(key))?.version ?? 0,
@@ -72,6 +73,7 @@ export function openPushes(parts: Parts): Pushes {
     log,
     audit,
     alarm,
+    unapproved,
     hold: ({ id, username, facts }, token) => hold({ pushId: id, username, browser: facts.browser }, token),
     changed: watchers.wake,
   })

@@ -20,7 +20,7 @@ export interface Remembered {
   give(pushId: string): Promise<string | null>
   /** The token for the cookie that a browser brings; null when it is none of this person's. */
   tokenOf(username: string, cookie: string): Promise<string | null>
-  list(username: string): Promise<readonly RememberedBrowser[]>
+  list(username: string, cookie?: string): Promise<readonly RememberedBrowser[]>
   forget(username: string, id?: string): Promise<void>
 }
 
@@ -81,9 +81,15 @@ export function openRemembered(db: Kysely<Tables>, encryptionKey: string, clock:
       return row === undefined ? null : box.open(row.token, aboutBrowser(row))
     },
 
-    async list(username) {
+    async list(username, cookie) {
+      const own = cookie === undefined ? null : hashOf(cookie)
       const rows = await mine(username).where('cookie_hash', 'is not', null).orderBy('created_at', 'desc').execute()
-      return rows.map(({ id, browser, created_at }) => ({ id, browser, since: created_at }))
+      return rows.map(({ id, browser, created_at, cookie_hash }) => ({
+        id,
+        browser,
+        since: created_at,
+        here: cookie_hash === own,
+      }))
     },
 
     async forget(username, id) {

@@ -3,6 +3,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { Kysely } from 'kysely'
 import { z } from 'zod'
 import { type Clock, DAY, HOUR, type Milliseconds, SECOND } from '../clock.ts'
+import type { Unapproved } from '../duo/duo.ts'
 import { Unavailable } from '../problems/unavailable.ts'
 import type { SecondFactor } from '../session/session.ts'
 import type { Tables } from '../storage/tables.ts'
@@ -15,8 +16,8 @@ export interface LoginRecord {
   readonly ip: string | undefined
   /** `Firefox on Linux`. */
   readonly browser: string
-  /** `banned`: refused without a look, after too many failures. */
-  readonly outcome: 'accepted' | 'refused' | 'banned'
+  /** `banned`: refused without a look, after too many failures. `denied`, `fraud`, `timed-out`: how a push or a call ended that the phone did not approve. */
+  readonly outcome: 'accepted' | 'refused' | 'banned' | Unapproved['how']
   readonly factor: 'password' | SecondFactor['how']
 }
 
@@ -61,7 +62,7 @@ const rowShape = z.object({
   at: z.number(),
   ip: z.string().nullable(),
   browser: z.string(),
-  outcome: z.enum(['accepted', 'refused', 'banned']),
+  outcome: z.enum(['accepted', 'refused', 'banned', 'denied', 'fraud', 'timed-out']),
   factor: z.enum(['password', 'push', 'phone', 'passcode', 'duo-allow', 'failmode']),
 })
 

@@ -21,7 +21,7 @@ import type { Claim, Limited, Login, SignIn, Site, Visit, Wanted } from './login
 import type { LoginRecord, Logins } from './logins.ts'
 import { openNext } from './next.ts'
 import { judgeRedirect, portalHost } from './redirect.ts'
-import { openSettings } from './settings.ts'
+import { openSettings, whereUp } from './settings.ts'
 
 interface Parts {
   readonly config: Config
@@ -66,6 +66,11 @@ export function openLogin({
     const count = await sessions.endAllOf(username)
     audit('session.ended-by-fraud', { username, count })
   })
+
+  // So that somebody whose password is known to another sees it.
+  duo?.onUnapproved(({ username, factor, how, facts: { ip, browser } }) =>
+    logins.note({ username, at: clock(), ip, browser, outcome: how, factor }),
+  )
 
   async function visit(request: FastifyRequest): Promise<Visit | undefined> {
     const { rawHeaders } = request.raw
@@ -317,7 +322,7 @@ export function openLogin({
     ban: async ({ who, ip }) => (who === null ? null : users.ban(who.person.username, { ip })),
 
     async refusal({ who, level }) {
-      return duo === null || who === null || level < 2 ? null : duo.refusal(who.person.username)
+      return duo === null || who === null || level < 2 ? null : whereUp(duo.refusal(who.person.username))
     },
 
     async refusalSeen({ who, level }) {
@@ -335,8 +340,8 @@ export function openLogin({
 
     async signOut(visitor) {
       if (visitor.who !== null) {
-        // The push first: an approval that comes between the two must find nothing to raise.
-        await duo?.cancel(visitor.who.session.key)
+        // The push first: an approval that comes between the two must find nothing to raise. Records that do not answer keep nobody in.
+        await whereUp(duo?.cancel(visitor.who.session.key))
         await sessions.end(visitor.who.session)
         audit('logout', factsOf(visitor))
       }

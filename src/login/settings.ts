@@ -1,4 +1,5 @@
 import type { Duo, RememberedBrowser, Way } from '../duo/duo.ts'
+import { Unavailable } from '../problems/unavailable.ts'
 import type { SeenSession, Session, Sessions } from '../session/session.ts'
 import type { Audit } from '../telemetry/audit.ts'
 import type { Visit } from './login.ts'
@@ -8,11 +9,22 @@ import type { FailedTries, LoginRecord, Logins } from './logins.ts'
 export interface Overview {
   /** This browser's first, then the one that was used last. */
   readonly sessions: readonly SeenSession[]
-  /** The way that was used or chose last, with the device's name (empty for a passcode); null: none yet. */
-  readonly way: { readonly way: Way; readonly name: string } | null
-  readonly remembered: readonly RememberedBrowser[]
+  /** The way that was used or chose last, with the device's name (empty for a passcode); null: the records do not answer. */
+  readonly way: { readonly way: Way; readonly name: string } | 'none' | null
+  /** This browser first; null: the records do not answer. */
+  readonly remembered: readonly RememberedBrowser[] | null
   /** The newest first; null: the records do not answer. */
   readonly logins: readonly LoginRecord[] | null
+}
+
+/** Null where what is asked does not answer now: what is shown beside it, and what has to be done all the same, does not wait for it. */
+export async function whereUp<T>(asked: Promise<T> | undefined): Promise<T | null> {
+  try {
+    return (await asked) ?? null
+  } catch (error) {
+    if (error instanceof Unavailable) return null
+    throw error
+  }
 }
 
 /**
@@ -50,6 +62,12 @@ interface Parts {
   readonly audit: Audit
 }
 
+/** This browser first. */
+async function remembered(duo: Duo, username: string, cookie: string | undefined) {
+  const all = await duo.rememberedBrowsers(username, cookie)
+  return [...all.filter(({ here }) => here), ...all.filter(({ here }) => !here)]
+}
+
 export function openSettings({ sessions, duo, logins, audit }: Parts): Settings {
   /** Whose settings this visit may open. */
   function ownerOf({ who, level }: Visit): { readonly session: Session; readonly username: string } | null {
@@ -62,9 +80,9 @@ export function openSettings({ sessions, duo, logins, audit }: Parts): Settings 
     audit('session.ended-by-owner', { username, count, reason, ...(ip === undefined ? {} : { ip }) })
   }
 
-  /** The pushes first: an approval that comes between the two must find nothing to raise. */
+  /** The pushes first: an approval that comes between the two must find nothing to raise. Records that do not answer keep no session alive. */
   async function cancelPushes(of: readonly SeenSession[]): Promise<void> {
-    for (const { session } of of) await duo?.cancel(session.key)
+    for (const { session } of of) await whereUp(duo?.cancel(session.key))
   }
 
   return {
@@ -78,9 +96,9 @@ export function openSettings({ sessions, duo, logins, audit }: Parts): Settings 
       const isHere = ({ session: { key } }: SeenSession) => key === session.key
       return {
         sessions: [...listed.filter(isHere), ...listed.filter(one => !isHere(one))],
-        way: duo === null ? null : await duo.keptWay(username),
-        remembered: duo === null ? [] : await duo.rememberedBrowsers(username),
-        logins: await logins.latest(username, LOGINS_SHOWN).catch(() => null),
+        way: duo === null ? 'none' : await whereUp(duo.keptWay(username).then(kept => kept ?? ('none' as const))),
+        remembered: duo === null ? [] : await whereUp(remembered(duo, username, visit.remembered)),
+        logins: await whereUp(logins.latest(username, LOGINS_SHOWN)),
       }
     },
 
@@ -137,13 +155,13 @@ export function openSettings({ sessions, duo, logins, audit }: Parts): Settings 
       const owner = ownerOf(visit)
       if (owner === null) return null
       const { secondFactor, passwordAt } = owner.session
-      const counted = await logins
-        .failedTries(
+      const counted = await whereUp(
+        logins.failedTries(
           owner.username,
           secondFactor === null ? 'password' : 'second-factor',
           secondFactor?.at ?? passwordAt,
-        )
-        .catch(() => null)
+        ),
+      )
       return counted === null || counted.count < TOLD_FROM ? null : counted
     },
 

@@ -85,7 +85,7 @@ export interface Tables {
     ip: string | null
     browser: string
     /** `seen`: not a login, but that the failures until then have been read. */
-    outcome: 'accepted' | 'refused' | 'banned' | 'seen'
+    outcome: 'accepted' | 'refused' | 'banned' | 'denied' | 'fraud' | 'timed-out' | 'seen'
     factor: 'password' | 'push' | 'phone' | 'passcode' | 'duo-allow' | 'failmode'
   }
 }

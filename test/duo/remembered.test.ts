@@ -131,6 +131,11 @@ describe('a browser that Duo remembers', () => {
       ['Safari on iPhone', house.now],
       ['Firefox on Linux', house.now - 1_000],
     ])
+    const here = async (cookie?: string) =>
+      (await duo.rememberedBrowsers('alice', cookie)).flatMap(one => (one.here ? [one.browser] : []))
+    expect(await here(first.cookie ?? '')).toEqual(['Firefox on Linux'])
+    expect(await here('another')).toEqual([])
+    expect(await here()).toEqual([])
     await duo.forgetRemembered('bob', listed[0]?.id)
     await duo.forgetRemembered('alice', listed[0]?.id)
     expect(await duo.offer(alice, facts(), second.cookie ?? '')).toMatchObject({ kind: 'choose' })

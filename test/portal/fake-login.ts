@@ -154,7 +154,7 @@ export function fakeLogin(config: Config, scene: Scene, clock: () => number): Fa
     const overview = (): Overview =>
       scene.overview ?? {
         sessions: [{ session: started(scene.level === 2 ? 2 : 1).session, seenAt: clock() }],
-        way: null,
+        way: 'none',
         remembered: [],
         logins: [],
       }
@@ -178,7 +178,7 @@ export function fakeLogin(config: Config, scene: Scene, clock: () => number): Fa
       },
       async forgetBrowser(_visit, id) {
         calls.push(`forgetBrowser ${id}`)
-        return overview().remembered.find(browser => browser.id === id) ?? null
+        return overview().remembered?.find(browser => browser.id === id) ?? null
       },
       async forgetBrowsers() {
         calls.push('forgetBrowsers')

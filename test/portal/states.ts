@@ -3,6 +3,7 @@ import type { LoginRecord } from '../../src/login/logins.ts'
 import type { Overview } from '../../src/login/settings.ts'
 import type { Message } from '../../src/portal/message.ts'
 import type { SeenSession, Session } from '../../src/session/session.ts'
+import { RedisDown } from '../../src/storage/redis/redis.ts'
 import { choice, pixel, type Scene, waitingPush } from './fake-login.ts'
 
 /** One state of the portal: a new one is tested, photographed and read by axe when it has a row here. */
@@ -96,12 +97,14 @@ const someSettings = (now: number): Overview => ({
   ],
   way: { way: { kind: 'push', device: 'DPHONE1' }, name: 'Pixel 9' },
   remembered: [
-    { id: 'browser_1', browser: 'Firefox on Linux', since: now - 12 * DAY },
-    { id: 'browser_2', browser: 'Safari on iPad', since: now - 40 * DAY },
+    { id: 'browser_1', browser: 'Firefox on Linux', since: now - 12 * DAY, here: true },
+    { id: 'browser_2', browser: 'Safari on iPad', since: now - 40 * DAY, here: false },
   ],
   logins: [
     login(now - 4 * MINUTE, { factor: 'push' }),
     login(now - 5 * MINUTE),
+    login(now - 117 * MINUTE, { ...stranger, outcome: 'fraud', factor: 'push' }),
+    login(now - 119 * MINUTE, { ...stranger, outcome: 'timed-out', factor: 'push' }),
     login(now - 2 * 60 * MINUTE, stranger),
     login(now - 121 * MINUTE, { ...stranger, outcome: 'banned' }),
     login(now - 122 * MINUTE, { ...stranger, outcome: 'refused' }),
@@ -131,7 +134,19 @@ export const states: readonly State[] = [
     focus: null,
     scene: now => ({
       level: 2,
-      overview: { sessions: [seen(now, 5 * MINUTE)], way: null, remembered: [], logins: null },
+      overview: { sessions: [seen(now, 5 * MINUTE)], way: 'none', remembered: [], logins: [] },
+    }),
+    duo: remembers,
+  },
+  {
+    id: 'settings.down',
+    url: '/settings',
+    status: 200,
+    title: 'Settings',
+    focus: null,
+    scene: now => ({
+      level: 2,
+      overview: { ...someSettings(now), way: null, remembered: null, logins: null },
     }),
     duo: remembers,
   },
@@ -795,6 +810,14 @@ export const states: readonly State[] = [
   },
   { id: 'notfound', url: '/nothing/here', status: 404, title: 'Not found', focus: 'h1' },
   { id: 'bad', url: '/?rd=a&rd=b', status: 400, title: 'Not understood', focus: 'h1' },
+  {
+    id: 'down',
+    url: '/',
+    status: 503,
+    title: 'Can’t sign in now',
+    focus: 'h1',
+    scene: () => ({ failure: new RedisDown('redis-down', 'connect ECONNREFUSED') }),
+  },
   {
     id: 'error',
     url: '/',

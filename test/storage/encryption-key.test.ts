@@ -56,7 +56,7 @@ describe.each<{ kind: string; newPlace: () => Promise<Place> }>([
     expect(await remembered.tokenOf('alice', given[0] ?? '')).toBe('token-1')
     expect(await remembered.tokenOf('bob', given[0] ?? '')).toBeNull()
     expect(await remembered.list('alice')).toEqual([
-      { id: expect.any(String), browser: 'Firefox on Linux', since: clock() },
+      { id: expect.any(String), browser: 'Firefox on Linux', since: clock(), here: false },
     ])
     for (let nth = 2; nth < 30; nth += 1) await remembered.hold(from(nth), 'token')
     await remembered.forget('alice')

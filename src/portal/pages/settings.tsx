@@ -78,6 +78,8 @@ interface RowButtonProps {
   children: string
 }
 
+const Here = ({ shell }: { shell: Shell }): VNode => <span class="here">{shell.words.text('settings.here')}</span>
+
 function SessionRow({ shell, seen, here }: { shell: Shell; seen: SeenSession; here: boolean }): VNode {
   const { words, now, config } = shell
   const { session, seenAt } = seen
@@ -94,7 +96,7 @@ function SessionRow({ shell, seen, here }: { shell: Shell; seen: SeenSession; he
       <span class="tile-words">
         <b>
           <bdi>{session.browser}</bdi>
-          {here && <span class="here">{words.text('settings.sessions.here')}</span>}
+          {here && <Here shell={shell} />}
         </b>
         <Facts
           parts={[
@@ -110,7 +112,7 @@ function SessionRow({ shell, seen, here }: { shell: Shell; seen: SeenSession; he
         />
       </span>
       {here ? (
-        <RowButton shell={shell} action="/logout" which={words.text('settings.sessions.here')}>
+        <RowButton shell={shell} action="/logout" which={words.text('settings.here')}>
           {words.text('settings.sessions.end')}
         </RowButton>
       ) : (
@@ -132,8 +134,8 @@ function ConfirmedBy({ shell, way }: { shell: Shell; way: Overview['way'] }): VN
   return (
     <section aria-labelledby="way">
       <h2 id="way">{words.text('settings.way')}</h2>
-      {way === null ? (
-        <p class="hint">{words.text('settings.way.none')}</p>
+      {way === null || way === 'none' ? (
+        <p class="hint">{words.text(way === null ? 'settings.down' : 'settings.way.none')}</p>
       ) : (
         <ul class="entries">
           <li>
@@ -154,7 +156,7 @@ function ConfirmedBy({ shell, way }: { shell: Shell; way: Overview['way'] }): VN
           {words.text('settings.way.change')}
           <span class="unseen"> {words.text('settings.way')}</span>
         </a>
-        {way !== null && (
+        {way !== null && way !== 'none' && (
           <Form shell={shell} action="/settings/way" extra={{ forget: 'true' }}>
             <button type="submit" class="small">
               {words.text('settings.way.forget')}
@@ -167,20 +169,29 @@ function ConfirmedBy({ shell, way }: { shell: Shell; way: Overview['way'] }): VN
   )
 }
 
-function Remembered({ shell, browsers }: { shell: Shell; browsers: readonly RememberedBrowser[] }): VNode {
+function Remembered({ shell, browsers }: { shell: Shell; browsers: readonly RememberedBrowser[] | null }): VNode {
   const { words } = shell
   const when = (at: number) => <Time shell={shell} at={at} as="when" />
   return (
     <section aria-labelledby="browsers">
       <h2 id="browsers">{words.text('settings.browsers')}</h2>
-      <p class="hint">{words.text(browsers.length === 0 ? 'settings.browsers.none' : 'settings.browsers.body')}</p>
-      {browsers.length > 0 && (
+      <p class="hint">
+        {words.text(
+          browsers === null
+            ? 'settings.down'
+            : browsers.length === 0
+              ? 'settings.browsers.none'
+              : 'settings.browsers.body',
+        )}
+      </p>
+      {browsers !== null && browsers.length > 0 && (
         <ul class="entries">
-          {browsers.map(({ id, browser, since }) => (
+          {browsers.map(({ id, browser, since, here }) => (
             <li key={id}>
               <span class="tile-words">
                 <b>
                   <bdi>{browser}</bdi>
+                  {here && <Here shell={shell} />}
                 </b>
                 <span class="quiet">{words.rich('settings.browsers.since', { time: when(since) })}</span>
               </span>
@@ -196,7 +207,7 @@ function Remembered({ shell, browsers }: { shell: Shell; browsers: readonly Reme
           ))}
         </ul>
       )}
-      {browsers.length > 1 && (
+      {browsers !== null && browsers.length > 1 && (
         <div class="row">
           <Form shell={shell} action="/settings/browsers" extra={{ browser: 'all' }}>
             <button type="submit" class="small">
@@ -212,6 +223,9 @@ function Remembered({ shell, browsers }: { shell: Shell; browsers: readonly Reme
 /** What a login was, as the words' `select` names it. */
 function whatOf({ outcome, factor }: LoginRecord): string {
   if (outcome === 'banned') return 'banned'
+  if (outcome === 'timed-out') return factor === 'phone' ? 'unansweredCall' : 'unansweredPush'
+  if (outcome === 'denied') return factor === 'phone' ? 'deniedCall' : 'deniedPush'
+  if (outcome === 'fraud') return 'fraud'
   if (outcome === 'refused') return factor === 'password' ? 'wrong' : 'wrongPasscode'
   return factor === 'duo-allow' ? 'allow' : factor
 }
@@ -223,7 +237,7 @@ function Activity({ shell, logins }: { shell: Shell; logins: Overview['logins'] 
     <section aria-labelledby="activity">
       <h2 id="activity">{words.text('settings.activity')}</h2>
       {logins === null || logins.length === 0 ? (
-        <p class="hint">{words.text(logins === null ? 'settings.activity.down' : 'settings.activity.none')}</p>
+        <p class="hint">{words.text(logins === null ? 'settings.down' : 'settings.activity.none')}</p>
       ) : (
         <ol class="entries">
           {logins.map(login => (
@@ -289,7 +303,7 @@ export function settingsPage(shell: Shell, overview: Overview, here: string, new
           )}
         </section>
         {hasDuo && <ConfirmedBy shell={shell} way={way} />}
-        {(config.duo_api?.remembered_devices || remembered.length > 0) && (
+        {(config.duo_api?.remembered_devices || (remembered !== null && remembered.length > 0)) && (
           <Remembered shell={shell} browsers={remembered} />
         )}
         <Activity shell={shell} logins={logins} />
