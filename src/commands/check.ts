@@ -1,3 +1,4 @@
+import { caFileProblems } from '../config/ca-files.ts'
 import { loadConfig } from '../config/load.ts'
 import { formatProblem, inOrder, type Problem } from '../config/problem.ts'
 import type { Config } from '../config/schema.ts'
@@ -8,12 +9,13 @@ import { readUsersFile } from '../users/people.ts'
 import { everybodyOf, type UsersFile } from '../users/users-file.ts'
 
 /**
- * Tells all that is wrong with a configuration and the users file that it names, without starting anything or asking Duo.
+ * Tells all that is wrong with a configuration, and with the users file and the certificates that it names, without starting anything or asking anybody.
  * Resolves with the exit code: 1 when there is an error.
  */
 export async function check(options: { config: string }): Promise<number> {
   const loaded = await loadConfig(options.config, process.env)
   const problems = loaded.ok ? loaded.warnings : loaded.problems
+  if (loaded.ok) problems.push(...(await caFileProblems(loaded.config, loaded.locate)))
   const file = loaded.ok ? loaded.config.authentication_backend.file : undefined
   if (loaded.ok && file !== undefined) {
     const read = await readUsersFile(file)

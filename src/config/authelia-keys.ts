@@ -1,5 +1,5 @@
 import type { ParsedDocument } from './document.ts'
-import { isKnown, keysAt } from './keys.ts'
+import { isKnown, isOptional, keysAt } from './keys.ts'
 import { dotted, type Problem } from './problem.ts'
 import { configSchema, secretKeys } from './schema.ts'
 import { isSecretKey } from './schema-problems.ts'
@@ -22,6 +22,7 @@ const oldLdapKeys: Record<string, string> = {
   display_name_attribute: 'attributes.display_name',
   group_name_attribute: 'attributes.group_name',
 }
+const emptyTls = 'This section is empty, so nothing would be encrypted. Write tls: {} for its defaults, or take it out.'
 const plainHttp = 'Postern speaks plain HTTP to the proxy beside it. Take this out, and let the proxy end TLS.'
 
 /**
@@ -128,6 +129,21 @@ const noValue: Foreign = {
   message: 'It has no value, so it counts as not given. (A text that begins with # needs quotes.)',
 }
 
+/** Sections that count by being there, without content. */
+const emptySection: Foreign = {
+  severity: 'warning',
+  message: 'This section is empty, so it counts as not given.',
+}
+const emptySections: Record<string, Foreign> = {
+  'server.identity_assertion': {
+    severity: 'warning',
+    message:
+      'This section is empty, so nothing is signed. Write identity_assertion: {} for its defaults, or take it out.',
+  },
+  'session.redis.tls': refused(emptyTls),
+  'storage.postgres.tls': refused(emptyTls),
+}
+
 /**
  * The value without the keys that only Authelia has, and what is to be said about them. A key without a value (`rules:`) counts as not given;
  * every default is the strict one.
@@ -147,8 +163,12 @@ export function withoutForeignKeys(document: ParsedDocument): { value: unknown; 
       const foreign = Object.hasOwn(foreignKeys, pattern) ? foreignKeys[pattern] : undefined
       if (foreign === undefined) {
         if (item !== null || !isKnown(configSchema, here)) kept[key] = copy(item, here)
-        else if (keysAt(configSchema, here).length === 0 && !isSecretKey(here, secretKeys))
-          problems.push({ ...noValue, ...document.locate(here, 'key'), key: dotted(here) })
+        else {
+          const isSection = keysAt(configSchema, here).length > 0
+          const said = isSection ? (emptySections[pattern] ?? emptySection) : noValue
+          if (isSection ? isOptional(configSchema, here) : !isSecretKey(here, secretKeys))
+            problems.push({ ...said, ...document.locate(here, 'key'), key: dotted(here) })
+        }
       } else problems.push({ ...foreign, ...document.locate(here, 'key'), key: dotted(here) })
     }
     return kept

@@ -115,7 +115,7 @@ export async function withEnvironment(
 }
 
 function unknownVariable(prefix: string, name: string): string {
-  const near = nearest(name, [...keys.keys()])
+  const near = nearest(name.endsWith(FILE) ? name.slice(0, -FILE.length) : name, [...keys.keys()])
   const list = knownKeys(configSchema).find(({ key }) => variableName(key.replace(/\[\].*/, '')) === name)
   if (list !== undefined) return `Ignored: ${list.key.replace(/\[\].*/, '')} is a list, which only the file can give.`
   const bare = near === undefined ? undefined : `${prefix}${near}${name.endsWith(FILE) ? FILE : ''}`

@@ -63,6 +63,11 @@ export function isKnown(root: z.ZodType, path: readonly PropertyKey[]): boolean 
   return schemasAt(root, path).length > 0
 }
 
+/** Whether it makes a difference that a value is there at this path: without one there is no default in its place. */
+export function isOptional(root: z.ZodType, path: readonly PropertyKey[]): boolean {
+  return schemasAt(root, path).some(schema => schema instanceof z.ZodOptional)
+}
+
 /** Names of the keys that a map at this path may have. */
 export function keysAt(root: z.ZodType, path: readonly PropertyKey[]): string[] {
   return schemasAt(root, path)

@@ -53,7 +53,7 @@ export const ldapPlaceholders = [
   'date-time:microsoft-nt',
 ] as const
 
-const dn = name.meta({ expected: 'a distinguished name such as DC=example,DC=com' })
+const dn = name.regex(/^[^=,]+=/).meta({ expected: 'a distinguished name such as DC=example,DC=com' })
 const filter = name.meta({ expected: 'an LDAP filter such as (&({username_attribute}={input})(objectClass=person))' })
 const attribute = z
   .string()
@@ -62,7 +62,7 @@ const attribute = z
 const pem = name.meta({ expected: 'a text in PEM' })
 const tlsVersion = z.enum(['TLS1.2', 'TLS1.3'])
 
-/** What goes together is told by checks/ldap.ts. Authelia's keys, and below them `tls.ca_file` and `grace`. */
+/** What goes together is told by checks/people.ts. Authelia's keys, and below them `tls.ca_file` and `grace`. */
 export const ldap = z.strictObject({
   address,
   implementation: z.enum(ldapImplementations).default('custom'),

@@ -8,7 +8,7 @@ import { checkRedis } from './checks/redis.ts'
 import { createReport } from './checks/report.ts'
 import { checkSecrets, isPlaceholder } from './checks/secrets.ts'
 import { checkStorage } from './checks/storage.ts'
-import { parseDocument } from './document.ts'
+import { type ParsedDocument, parseDocument } from './document.ts'
 import { withEnvironment } from './environment.ts'
 import { inOrder, type Problem } from './problem.ts'
 import { readBounded, UnreadableFile } from './read.ts'
@@ -18,7 +18,12 @@ import { schemaProblems, valueAt } from './schema-problems.ts'
 const SIZE_LIMIT_BYTES = 1024 * 1024
 
 export type Loaded =
-  | { readonly ok: true; readonly config: Config; readonly warnings: Problem[] }
+  | {
+      readonly ok: true
+      readonly config: Config
+      readonly warnings: Problem[]
+      readonly locate: ParsedDocument['locate']
+    }
   /** Errors and warnings, in the order of the file; one error at least. */
   | { readonly ok: false; readonly problems: Problem[] }
 
@@ -57,7 +62,8 @@ export async function loadConfig(file: string, env: NodeJS.ProcessEnv): Promise<
   // A variable that could not be used is told as such, not as a missing key too.
   const unusable = new Set(overlaid.problems.map(({ key }) => key))
   const problems = inOrder([
-    ...own.problems,
+    // What has no value in the file may have one of the environment's.
+    ...own.problems.filter(({ key }) => valueAt(document.value, key.split('.')) === undefined),
     ...overlaid.problems,
     ...report.problems,
     ...(checked.success ? [] : schemaProblems(checked.error, configSchema, document, hiddenKeys)).filter(
@@ -65,6 +71,6 @@ export async function loadConfig(file: string, env: NodeJS.ProcessEnv): Promise<
     ),
   ])
   return checked.success && problems.every(({ severity }) => severity === 'warning')
-    ? { ok: true, config: checked.data, warnings: problems }
+    ? { ok: true, config: checked.data, warnings: problems, locate: document.locate }
     : { ok: false, problems }
 }

@@ -49,12 +49,18 @@ export const address = z
   })
   .meta({ expected: addressWords })
 
+const metricsWords = 'an address such as tcp://:9959/metrics or unix:///run/postern-metrics.sock'
+
 /** The same with Authelia's path behind it, which is the only one: `tcp://:9959/metrics`. */
 export const metricsAddress = z
   .string()
+  .refine(
+    value => /^(?:unix:|[^/]*\/\/[^/]*(?:\/(?:metrics)?)?$)/.test(value),
+    `${metricsWords}; its path is always /metrics`,
+  )
   .transform(value => value.replace(/(^tcp[46]?:\/\/[^/]*)\/metrics$/, '$1/'))
   .pipe(address)
-  .meta({ expected: 'an address such as tcp://:9959/metrics or unix:///run/postern-metrics.sock' })
+  .meta({ expected: metricsWords })
 
 /** The address, or what was expected in its place. */
 function parseAddress(value: string): ListenAddress | string {

@@ -66,5 +66,6 @@ export const postgres = z.strictObject({
       /** PEM file to trust instead of this machine's roots. */
       ca_file: filePath.optional(),
     })
+    .meta({ expected: 'a map, if only an empty one: tls: {}' })
     .optional(),
 })

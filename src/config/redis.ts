@@ -1,17 +1,23 @@
+import { isIP } from 'node:net'
 import { z } from 'zod'
 import { SECOND } from '../clock.ts'
 import { duration, filePath, name } from './notations.ts'
 
 const port = z.int().min(1).max(65_535)
+const isHost = (text: string) => isIP(text) !== 0 || /^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$/.test(text)
 const host = z
   .string()
-  .regex(/^(?:[A-Za-z0-9:](?:[A-Za-z0-9.:_-]*[A-Za-z0-9:])?|\/[^\p{Cc}]+)$/u)
-  .meta({ expected: 'a host name, an address or the path of a socket such as /run/redis.sock' })
-const nodeHost = z
-  .string()
-  .regex(/^[A-Za-z0-9:](?:[A-Za-z0-9.:_-]*[A-Za-z0-9:])?$/)
-  .meta({ expected: 'a host name or an address' })
-const nodes = (usual: number) => z.array(z.strictObject({ host: nodeHost, port: port.default(usual) })).default([])
+  .refine(text => isHost(text) || /^\/[^\p{Cc}]+$/u.test(text))
+  .meta({ expected: 'a host name, an address or the path of a socket such as /run/redis.sock, without a port' })
+const nodeHost = z.string().refine(isHost).meta({ expected: 'a host name or an address, without a port' })
+const nodes = (usual: number) =>
+  z
+    .array(
+      z
+        .strictObject({ host: nodeHost, port: port.default(usual) })
+        .meta({ expected: `a map such as { host: redis-1, port: ${usual} }` }),
+    )
+    .default([])
 const tlsVersion = z.enum(['TLS1.2', 'TLS1.3'])
 
 /** What goes together is told by checks/redis.ts. Authelia's keys, and below them `cluster` and `tls.ca_file`. */
@@ -37,6 +43,7 @@ export const redis = z.strictObject({
       /** PEM file to trust instead of this machine's roots. */
       ca_file: filePath.optional(),
     })
+    .meta({ expected: 'a map, if only an empty one: tls: {}' })
     .optional(),
   high_availability: z
     .strictObject({

@@ -81,6 +81,8 @@ function mend(value: unknown, issue: Issue, expected: string, words: readonly st
   const bareWord = typeof value === 'number' || typeof value === 'boolean' || value === null
   if (bareWord && issue.code === 'invalid_type' && issue.expected === 'string') return ' Put it in quotes.'
   if (bareWord && value !== null && /^a text\b/.test(expected)) return ' Put it in quotes.'
+  if (typeof value === 'string' && /^-?\d+$/.test(value) && expected.startsWith('a whole number'))
+    return ' Write it without quotes.'
   if (typeof value === 'string' && expected === 'true or false' && /^(yes|no|on|off|true|false)$/i.test(value))
     return ` Write ${/^(yes|on|true)$/i.test(value) ? 'true' : 'false'}, without quotes.`
   return ''
@@ -98,7 +100,7 @@ function unknownKey(schema: z.ZodType, document: ParsedDocument, path: readonly 
     colon !== undefined
       ? `Write “${colon}: ” with a colon and a space.`
       : elsewhere.length > 0 && elsewhere.length <= 3
-        ? `It belongs elsewhere: ${elsewhere.join(', ')}.`
+        ? `${near === undefined ? 'It' : `Did you mean ${near}? Or it`} belongs elsewhere: ${elsewhere.join(', ')}.`
         : near !== undefined
           ? `Did you mean ${near}?`
           : `Known here: ${here.join(', ')}.`

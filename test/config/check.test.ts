@@ -67,6 +67,21 @@ describe('postern check', () => {
     expect(mails.lines.join('\n')).toContain('that Duo could have: a@x, a@y, b|c.')
   })
 
+  it('names files with certificates that are not there, or hold none', async () => {
+    const redis = 'redis: { host: redis, tls: { ca_file: no-such.pem } }, '
+    const config = good
+      .replace('session: { ', `session: { ${redis}`)
+      .replace('duo_api: { ', 'duo_api: { ca_file: users.yml, ')
+    expect(await check(config)).toEqual({
+      code: 1,
+      lines: [
+        'postern.yml:3:50: error: session.redis.tls.ca_file: The file no-such.pem does not exist.',
+        'postern.yml:4:21: error: duo_api.ca_file: The file users.yml holds no certificate in PEM (-----BEGIN CERTIFICATE-----).',
+        '2 errors: Postern would not start with postern.yml.',
+      ],
+    })
+  })
+
   it('checks the users file that the configuration names', async () => {
     const { code, lines } = await check(good, 'users:\n\tjohn: {}\n')
     expect(code).toBe(1)

@@ -26,6 +26,7 @@ export function checkPeople(report: Report): void {
       'Whoever is disabled in the directory, or leaves a group, stays as they were until they sign in again or Postern restarts.',
     )
   checkConnection(report)
+  checkPlaces(report)
   checkPermissions(report)
   checkFilters(report)
 }
@@ -41,11 +42,25 @@ function checkConnection(report: Report): void {
       at('address'),
       'Passwords go to this directory in the clear. Use ldaps:// or start_tls, and tls.ca_file for a CA of your own.',
     )
+  if (address?.kind === 'tcp' && address.port === (isClear ? 636 : 389))
+    report.warning(
+      at('address'),
+      `Port ${address.port} is the usual one of ${isClear ? 'ldaps://' : 'ldap://'}, which speaks otherwise from the first byte on.`,
+    )
   checkTls(report, at(), 'read every password, and let in whom they like.', address?.kind === 'unix')
 }
 
 const isLoopback = (host: string) =>
   host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+
+/** What stands before the base must not end with it: that place would be below itself. */
+function checkPlaces(report: Report): void {
+  const plain = (text: string | undefined) => text?.toLowerCase().replace(/\s*([,=])\s*/g, '$1')
+  const base = plain(report.text(at('base_dn')))
+  for (const key of ['additional_users_dn', 'additional_groups_dn'])
+    if (base !== undefined && `,${plain(report.text(at(key)))}`.endsWith(`,${base}`))
+      report.error(at(key), 'It is put before base_dn, so it must not hold that too: write OU=people, for example.')
+}
 
 function checkPermissions(report: Report): void {
   if (report.value(at('permit_unauthenticated_bind')) === true)

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import type { Report } from './report.ts'
 
 const PAIR = ['certificate_chain', 'private_key'] as const
@@ -9,7 +10,7 @@ const PAIR = ['certificate_chain', 'private_key'] as const
  * @param isSocket whether the address is one of this machine, where there is no TLS
  */
 export function checkTls(report: Report, path: readonly string[], danger: string, isSocket: boolean): void {
-  const at = (key: (typeof PAIR)[number] | 'skip_verify' | 'minimum_version' | 'maximum_version') => [
+  const at = (key: (typeof PAIR)[number] | 'server_name' | 'skip_verify' | 'minimum_version' | 'maximum_version') => [
     ...path,
     'tls',
     key,
@@ -21,6 +22,8 @@ export function checkTls(report: Report, path: readonly string[], danger: string
       at('skip_verify'),
       `With it anybody on the way could ${danger} Take this out, and name the CA in ${path.join('.')}.tls.ca_file.`,
     )
+  if (/[/:\s]/.test(report.text(at('server_name')) ?? '') && isIP(report.text(at('server_name')) ?? '') === 0)
+    report.error(at('server_name'), 'Give the bare name that is in the certificate, without a scheme, port or path.')
   const [missing, more] = PAIR.filter(key => report.text(at(key)) === undefined)
   if (missing !== undefined && more === undefined)
     report.error(at(missing), 'A certificate and its key go together: one of them is missing.')
