@@ -37,10 +37,13 @@ async function open({ duo = true, keys }: { duo?: boolean; keys?: string } = {})
         return post('/login', { username, password: typed })
       },
       /** From wherever the phone is asked to wherever that leads. */
-      async confirm(at: string) {
+      async confirm(at: string, remember = false) {
         await get(at)
-        const waiting = await post(at, { way: PHONE })
-        const push = await until(() => simulator.pushes().find(({ state }) => state === 'pending'), 'a push is there')
+        const waiting = await post(at, { way: PHONE, ...(remember ? { remember: 'true' } : {}) })
+        const push = await until(
+          () => simulator.pushes().findLast(({ state }) => state === 'pending'),
+          'a push is there',
+        )
         simulator.answer(push.id, 'approve')
         const query = waiting.includes('?') ? `&${waiting.split('?')[1]}` : ''
         await until(async () => (await get(`/api/transaction?after=0${query}`)).json().over, 'it is approved')
@@ -171,6 +174,31 @@ describe('the settings of a person with a second factor', () => {
     expect(await owner.to('/settings')).toBe('/?to=settings')
   })
 
+  it('mark this browser among those that skip the phone, and put it first', async () => {
+    const { browser, postern, simulator } = await open({ keys: 'remembered_devices: true' })
+    simulator.setPolicy({ rememberedDevices: { days: 7 } })
+    const owner = browser(firefox, '192.0.2.7')
+    await owner.signIn()
+    await owner.confirm('/prove?to=settings', true)
+    postern.now += 1_000
+    const other = browser(chrome, '198.51.100.44')
+    await other.signIn()
+    await other.confirm('/prove?to=settings', true)
+    const listed = async ({ get }: typeof owner) =>
+      ((await get('/settings')).body.split('aria-labelledby="browsers"')[1]?.split('</section>')[0] ?? '')
+        .split('<li>')
+        .slice(1)
+        .map(row => [/<bdi>([^<]*)/.exec(row)?.[1], row.includes('This browser')])
+    expect(await listed(owner)).toEqual([
+      ['Firefox on Linux', true],
+      ['Chrome on Windows', false],
+    ])
+    expect(await listed(other)).toEqual([
+      ['Chrome on Windows', true],
+      ['Firefox on Linux', false],
+    ])
+  })
+
   it('change and forget the way that comes first, and send nothing', async () => {
     const { browser, simulator } = await open()
     const owner = browser(firefox, '192.0.2.7')
@@ -217,6 +245,49 @@ describe('the settings of a person with a second factor', () => {
     // A name that nobody has is nobody's to see.
     await thief.signIn('nobody-at-all', 'x')
     expect((await again.get('/settings')).body).not.toContain('nobody-at-all')
+  })
+})
+
+describe('the recent activity', () => {
+  it('has what the phone did not approve: denied, reported and unanswered, from where it was asked for', async () => {
+    const { browser, simulator, postern } = await open({
+      keys: 'guard: { fraud_lock: 1m }',
+    })
+    const thief = browser(chrome, '203.0.113.66')
+    let pushes = 0
+    const asked = async () => {
+      await thief.signIn()
+      await thief.get('/prove')
+      await thief.post('/prove', { way: PHONE })
+      pushes++
+      return until(() => (simulator.pushes().length === pushes ? simulator.pushes().at(-1) : null), 'a push is there')
+    }
+    const over = async () => {
+      await until(async () => (await thief.get('/api/transaction?after=0')).json().over !== false, 'it is over')
+      postern.now += 61_000
+    }
+    simulator.answer((await asked()).id, 'deny')
+    await over()
+    await asked()
+    postern.now += 61_000
+    await over()
+    simulator.answer((await asked()).id, 'fraud')
+    await until(() => postern.events('session.ended-by-fraud').length > 0, 'the sessions end')
+    postern.now += 61_000
+
+    const owner = browser(firefox, '192.0.2.7')
+    await owner.signIn()
+    await owner.confirm('/prove?to=settings')
+    const { body } = await owner.get('/settings')
+    const rows = (body.split('aria-labelledby="activity"')[1] ?? '').split('<li>')
+    for (const words of ['Denied in Duo Mobile', 'Duo Mobile asked, nobody answered', 'Reported: it wasn’t you'])
+      expect(
+        rows.filter(row => row.includes(words) && row.includes('203.0.113.66')),
+        words,
+      ).toHaveLength(1)
+    // Whoever has the password alone is told nothing of it.
+    await thief.signIn()
+    expect(await thief.to('/settings')).toBe('/prove?to=settings')
   })
 })
 

@@ -2,7 +2,8 @@ import { request } from 'undici'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { demoUsers } from '../../src/commands/simulator.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
-import { openPostern } from '../support/in-process.ts'
+import { signedIn } from '../api/client.ts'
+import { type InProcess, openPostern } from '../support/in-process.ts'
 import { duoKeys, password } from '../support/postern.ts'
 import { PASSWORD, type PostgresServer, startPostgres } from '../support/postgres.ts'
 import { endsWithSuite, until } from '../support/process.ts'
@@ -63,6 +64,18 @@ async function openHouse() {
   }
 }
 
+/** Alice in another browser, and what the gate says of her there. */
+async function openVisit(postern: InProcess): Promise<() => Promise<number>> {
+  const cookie = await signedIn(postern)
+  return async () => {
+    const { statusCode } = await postern.app.inject({
+      url: '/api/authz/auth-request',
+      headers: { cookie, 'x-original-url': 'http://one.postern.localhost/', 'x-original-method': 'GET' },
+    })
+    return statusCode
+  }
+}
+
 /** How often each line of the log at `error` stands there. */
 const errorsOf = (text: string) =>
   text.split('\n').flatMap(line => {
@@ -82,6 +95,30 @@ describe('records in PostgreSQL', () => {
       { username: 'alice', method: 'push' },
     ])
     expect(errorsOf(postern.text())).toEqual([])
+  })
+
+  it('row 158: while it is down, a person sees and ends their sessions, and signs out', async () => {
+    const { ask, signIn, prove, postern, gate } = await openHouse()
+    await signIn()
+    const other = await openVisit(postern)
+    expect((await prove()).status).toBe(200)
+    const form = async (path: string, fields: Record<string, string>) => {
+      const { text } = await ask('GET', '/settings')
+      const token = /name="token" value="([^"]+)"/.exec(text)?.[1] ?? ''
+      return ask('POST', path, { form: new URLSearchParams({ token, ...fields }).toString() })
+    }
+    await server.stop()
+    const page = await ask('GET', '/settings')
+    expect(page.status).toBe(200)
+    expect(page.text.match(/This can’t be shown just now/g)).toHaveLength(2)
+    const [, key = ''] = /name="session" value="([^"]+)"/.exec(page.text) ?? []
+    expect(await other()).toBe(200)
+    expect(await form('/settings/end', { session: key })).toMatchObject({ status: 303 })
+    expect(await other()).toBe(401)
+    expect((await ask('GET', '/')).status).toBe(200)
+    expect((await form('/logout', {})).headers.location).toContain('/logout/done')
+    expect((await gate('one')).status).toBe(401)
+    await server.start()
   })
 
   it('row 158: while it is restarted, who is in stays in, nothing new is proved, it is told once, and it heals', async () => {
