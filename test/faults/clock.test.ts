@@ -21,10 +21,43 @@ async function withPush() {
   held.catch(() => {})
   await until(() => simulator.pushes()[0]?.state === 'pending', 'the phone rings')
   const answer = (how: 'approve' | 'deny') => simulator.answer(simulator.pushes().at(-1)?.id ?? '', how)
-  return { simulator, postern, alice, held, answer }
+  return { simulator, setup, postern, alice, held, answer }
 }
 
 describe('a clock that jumps while a push waits', () => {
+  it('row 161: two hours of sleep: nothing that was begun before lets anybody in, and the log says so', async () => {
+    const { simulator, postern, alice, held, answer } = await withPush()
+    await postern.moveClock(2 * HOUR)
+    answer('approve')
+    expect(await held).toMatchObject({ status: 401 })
+    for (const site of ['one', 'two']) expect(await alice.gate(site)).toMatchObject({ status: 401 })
+    await postern.line(/set forward, or the machine slept/)
+    await alice.signIn()
+    const again = alice.api('/api/secondfactor/duo', {})
+    await until(() => simulator.pushes().at(-1)?.state === 'pending', 'the phone rings again')
+    answer('approve')
+    expect(await again).toMatchObject({ status: 200 })
+  })
+
+  it('row 161: killed, and started anew with a clock that is an hour back: the lease that it left lasts no hour', async () => {
+    const { simulator, setup, postern, alice, answer } = await withPush()
+    await postern.line(/"event":"push\.sent"/)
+    await postern.stop('SIGKILL')
+    const anew = await startPostern(setup, { ahead: -HOUR })
+    await alice.signIn()
+    // Another session has it.
+    expect(await alice.api('/api/secondfactor/duo', {})).toMatchObject({ status: 429 })
+    await until(async () => {
+      await anew.moveClock(250)
+      return /"event":"push\.timed-out"/.test(anew.output())
+    }, 'the push from before is over')
+    const next = alice.api('/api/secondfactor/duo', {})
+    await until(() => simulator.pushes().length === 2, 'the phone rings again')
+    answer('approve')
+    expect(await next).toMatchObject({ status: 200 })
+    expect(await alice.gate('two')).toMatchObject({ status: 200 })
+  })
+
   it('row 161: a day ahead: the push is over, and its approval is worth nothing, also once the clock is right again', async () => {
     const { simulator, postern, alice, held, answer } = await withPush()
     await postern.moveClock(DAY)
