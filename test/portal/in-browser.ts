@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import Fastify from 'fastify'
-import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { type Browser, type ConsoleMessage, chromium, type Page, type Route } from 'playwright-core'
 import { parseUrl } from '../../src/http/original-url.ts'
 import { createGatePages } from '../../src/portal/gate-pages.ts'
 import { foreignPageHeaders } from '../../src/portal/headers.ts'
@@ -50,41 +50,30 @@ export async function standing(state: Pick<State, 'scene' | 'portal' | 'duo'>): 
 }
 
 export interface Opened {
-  readonly page: Page
-  readonly context: BrowserContext
   readonly standing: Standing
   readonly status: number
   /** Console errors, page errors and refused loads. */
   readonly complaints: string[]
+  /** Leaves the page blank and without cookies, for the next state. */
   close(): Promise<void>
 }
 
-/** Opens a state in a fresh browser context. The redirect of `go` is held back, so that the page can be looked at. */
-export async function openState(
-  browser: Browser,
-  state: State,
-  options: BrowserContextOptions = {},
-  before: (page: Page) => Promise<void> = async () => {},
-): Promise<Opened> {
+/** Opens a state in a page that knows nothing yet. The redirect of `go` is held back, so that the page can be looked at. */
+export async function openState(page: Page, state: State): Promise<Opened> {
   const portal = await standing(state)
   const foreign = state.foreign === undefined ? undefined : await foreignHost(portal, state.foreign)
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options })
-  const page = await context.newPage()
   const complaints: string[] = []
-  page.on('console', message => {
+  const onConsole = (message: ConsoleMessage) => {
     // The status of a page that is meant to have it is no complaint.
     if (message.type() === 'error' && !/status of (4|5)\d\d/.test(message.text())) complaints.push(message.text())
-  })
-  page.on('pageerror', error => complaints.push(String(error)))
-  await page.route('**/go?*', async route => {
-    // Node, unlike a browser, asks a name server for *.localhost.
-    const answer = await route.fetch({ url: route.request().url().replace('auth.postern.localhost', '127.0.0.1') })
-    const { refresh, ...headers } = answer.headers()
-    await route.fulfill({ response: answer, headers })
-  })
+  }
+  const onError = (error: Error) => complaints.push(String(error))
+  page.on('console', onConsole)
+  page.on('pageerror', onError)
+  await page.route('**/go?*', holdBack)
   const messages = createMessages(SECRET, () => portal.time.now)
   const cookie = (name: string, value: string) =>
-    context.addCookies([{ name, value, url: portal.origin, httpOnly: true, secure: false }])
+    page.context().addCookies([{ name, value, url: portal.origin, httpOnly: true, secure: false }])
   if (state.message) {
     await cookie('postern_message', messages.seal(state.message(portal.time.now)))
     await cookie('postern_form', 'AAAAAAAAAAAAAAAAAAAAAA')
@@ -94,20 +83,28 @@ export async function openState(
       'postern_went',
       messages.seal({ kind: 'went', to: createHash('sha256').update(state.went).digest('base64url'), times: 3 }),
     )
-  await before(page)
   const response = await page.goto(`${foreign?.origin ?? portal.origin}${state.url}`)
   return {
-    page,
-    context,
     standing: portal,
     status: response?.status() ?? 0,
     complaints,
     async close() {
-      await context.close()
+      page.off('console', onConsole)
+      page.off('pageerror', onError)
+      await page.goto('about:blank')
+      await page.unroute('**/go?*', holdBack)
+      await page.context().clearCookies()
       await foreign?.close()
       await portal.close()
     },
   }
+}
+
+async function holdBack(route: Route): Promise<void> {
+  // Node, unlike a browser, asks a name server for *.localhost.
+  const answer = await route.fetch({ url: route.request().url().replace('auth.postern.localhost', '127.0.0.1') })
+  const { refresh, ...headers } = answer.headers()
+  await route.fulfill({ response: answer, headers })
 }
 
 /** An application's host whose proxy shows the gate's own page. */
@@ -117,7 +114,7 @@ async function foreignHost(portal: Standing, kind: 'denied' | 'bad') {
   const url = parseUrl('https://two.postern.localhost/reports/2026?token=secret')
   if (domain === undefined || typeof url === 'string') throw new Error('a test that is wrong')
   const person = { username: 'alice', displayName: 'Alice', emails: [], groups: ['dev'], credential: 'c' }
-  const app = Fastify()
+  const app = Fastify({ forceCloseConnections: true })
   app.get('/*', (_request, reply) =>
     reply
       .code(kind === 'denied' ? 403 : 400)

@@ -47,7 +47,7 @@ export async function portalUnderTest(scene: Partial<Scene> = {}, config: Config
   const time = { now: NOW }
   const whole: Scene = { ...defaultScene(), ...scene }
   const login = fakeLogin(config, whole, () => time.now)
-  const app = Fastify({ logger: false })
+  const app = Fastify({ logger: false, forceCloseConnections: true }) // a browser keeps connections that never ask anything
   const closing = new AbortController()
   app.addHook('preClose', done => {
     closing.abort()

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Browser } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { launchChromium, openState } from '../portal/in-browser.ts'
 import { states } from '../portal/states.ts'
@@ -12,9 +12,11 @@ const only = process.env.STATE
 // Pictures to be looked at: POSTERN_LONG=1 makes them, STATE=wait only those that begin so.
 describe.runIf(process.env.POSTERN_LONG === '1')('pictures of every state', () => {
   let browser: Browser
+  let page: Page
   beforeAll(async () => {
     mkdirSync(out, { recursive: true })
     browser = await launchChromium()
+    page = await browser.newPage()
   })
   afterAll(() => browser?.close())
 
@@ -22,10 +24,12 @@ describe.runIf(process.env.POSTERN_LONG === '1')('pictures of every state', () =
   it.each(wanted)('$id', async state => {
     for (const [size, viewport] of Object.entries(sizes))
       for (const colorScheme of ['light', 'dark'] as const) {
-        const opened = await openState(browser, state, { viewport, colorScheme, reducedMotion: 'no-preference' })
-        await opened.page.evaluate(() => document.getAnimations().map(animation => animation.finish()))
-        await opened.page.screenshot({ path: join(out, `${state.id}.${size}.${colorScheme}.png`), fullPage: true })
-        const sideways = await opened.page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+        await page.setViewportSize(viewport)
+        await page.emulateMedia({ colorScheme })
+        const opened = await openState(page, state)
+        await page.evaluate(() => document.getAnimations().map(animation => animation.finish()))
+        await page.screenshot({ path: join(out, `${state.id}.${size}.${colorScheme}.png`), fullPage: true })
+        const sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
         await opened.close()
         expect(sideways, `${size} ${colorScheme}`).toBeLessThanOrEqual(0)
       }

@@ -1,7 +1,7 @@
-import { AxeBuilder } from '@axe-core/playwright'
 import type { Browser, Page } from 'playwright-core'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { PolicyInput } from '../../src/simulator/policy.ts'
+import { violations } from '../support/axe.ts'
 import { openBrowser, openPerson } from '../support/browser.ts'
 import { endsWithSuite } from '../support/process.ts'
 import { client, simulator } from './client.ts'
@@ -223,16 +223,10 @@ describe('the pages', () => {
       policy: { verifiedPush: 'required', smsBatch: 3 },
     })
     await page.setViewportSize({ width: 320, height: 568 })
+    await page.emulateMedia({ reducedMotion: 'reduce' })
     const judge = async (path: string) => {
       await page.goto(`http://phone.postern.localhost:${simulated.phonePort}${path}`)
-      for (const colorScheme of ['light', 'dark'] as const) {
-        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
-        const { violations } = await new AxeBuilder({ page }).options({ preload: false }).analyze()
-        expect(
-          violations.map(({ id, nodes }) => [id, nodes[0]?.html]),
-          `${path} ${colorScheme}`,
-        ).toEqual([])
-      }
+      expect(await violations(page), path).toEqual([])
       expect(await page.evaluate(() => document.documentElement.scrollWidth), path).toBe(320)
     }
     const { enroll_portal_url } = await post('preauth', { username: 'newcomer' })
