@@ -7,6 +7,7 @@ import { knownKeys } from '../../src/config/keys.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { formatProblem } from '../../src/config/problem.ts'
 import { configSchema, secretKeys } from '../../src/config/schema.ts'
+import { valueAt } from '../../src/config/schema-problems.ts'
 import { projectRoot, temporaryFolder } from '../support/process.ts'
 import { secrets } from './secrets.ts'
 
@@ -123,6 +124,37 @@ describe('docs/configuration.md', () => {
     const marked = (word: string) => rows.filter(([, , , , mark]) => mark?.includes(word)).map(([, key]) => key)
     expect(marked('required')).toEqual(known.filter(({ required }) => required).map(({ key }) => key))
     expect(marked('secret')).toEqual(known.map(({ key }) => key).filter(key => secretKeys.some(one => one === key)))
+  })
+
+  it('tells the defaults: with them written out the configuration is the same, and what has none is not there', () => {
+    const read = (text: string, more: { path: string[]; value: unknown }[] = []) => {
+      const document = parseDocument(text)
+      for (const { path, value } of more) document.setIn(path, value)
+      return configSchema.parse(document.toJS())
+    }
+    const text = `authentication_backend:
+  file: { path: users.yml }
+  ldap: { address: ldaps://ldap, base_dn: dc=x, user: x, password: x, tls: {} }
+session:
+  secret: ${secrets.POSTERN_SESSION_SECRET}
+  cookies: [{ domain: example.com, authelia_url: https://auth.example.com }]
+  redis: { host: redis, tls: {} }
+storage:
+  encryption_key: ${secrets.POSTERN_STORAGE_ENCRYPTION_KEY}
+  postgres: { address: tcp://db, database: x, username: x, tls: {} }
+server: { identity_assertion: {} }
+duo_api: {}
+`
+    const bare = read(text)
+    const single = rows.filter(([, key]) => key !== undefined && !/\[\]|\*/.test(key))
+    for (const [, key = '', , shown = ''] of single) {
+      const path = key.split('.')
+      const written = /^`(.*)`$/.exec(shown)?.[1]
+      if (written !== undefined)
+        expect(read(text, [{ path, value: written.startsWith('{') ? written : parse(written) }]), key).toEqual(bare)
+      else if (shown === '–' && parseDocument(text).getIn(path) === undefined)
+        expect(valueAt(bare, path) ?? '', key).toBe('')
+    }
   })
 
   it('names variables that are read', () => {
