@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { parse, parseDocument } from 'yaml'
+import { isCollection, parse, parseDocument } from 'yaml'
 import { environmentNames } from '../../src/config/environment.ts'
 import { knownKeys } from '../../src/config/keys.ts'
 import { loadConfig } from '../../src/config/load.ts'
@@ -154,6 +154,17 @@ duo_api: {}
         expect(read(text, [{ path, value: written.startsWith('{') ? written : parse(written) }]), key).toEqual(bare)
       else if (shown === '–' && parseDocument(text).getIn(path) === undefined)
         expect(valueAt(bare, path) ?? '', key).toBe('')
+    }
+  })
+
+  it('tells the defaults that config.template.yml shows, in examples that are switched off too', () => {
+    for (const [, key = '', , shown = ''] of rows) {
+      const written = /^`(.*)`$/.exec(shown)?.[1]
+      if (written === undefined || /\[\]|\*/.test(key)) continue
+      const there: unknown = parseDocument(whole).getIn(key.split('.'))
+      expect(isCollection(there) ? there.toJSON() : there, key).toEqual(
+        written.startsWith('{') ? written : parse(written),
+      )
     }
   })
 
