@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import { parseUrl } from '../http/original-url.ts'
+import type { Login, Next } from '../login/login.ts'
 import { type Context, formOf, type Portal } from './context.ts'
-import { goPage, signedOutPage, signoutPage, unsafePage } from './pages/home.tsx'
+import { goPage, sentBackPage, signedOutPage, signoutPage, unsafePage } from './pages/home.tsx'
 import { deniedPage } from './pages/refused.tsx'
 import type { Pages } from './portal.ts'
 
@@ -21,11 +22,11 @@ export function leaveRoutes(app: FastifyInstance, pages: Pages, { login, config 
   })
 
   // Where nginx sends somebody whom the gate refused, and who cannot be shown the gate's own answer. Anybody may open this link, so the
-  // rules are asked again; whom they let pass goes on, unless the gate has just said otherwise.
+  // rules are asked again: whom they let pass goes on, and is not told "no access" where the gate has just said otherwise.
   pages.get('/denied', context => {
     const { visit, rd, rm, shell, next } = context
-    if (shell.site === null || next.to !== 'site' || !(next.forbidden || context.cameBack > 0))
-      return context.goOn(next)
+    if (shell.site === null || next.to !== 'site') return context.goOn(next)
+    if (!next.forbidden) return context.cameBack > 0 ? sentBack(login, context, next) : context.goOn(next)
     return context.show(
       deniedPage(shell, {
         username: visit.who?.person.username ?? null,
@@ -71,6 +72,12 @@ export function leaveRoutes(app: FastifyInstance, pages: Pages, { login, config 
   moved('/settings/*', '/settings')
   moved('/reset-password', reset)
   moved('/reset-password/*', reset)
+}
+
+/** The gate and the portal do not agree: nothing is followed by itself any more. */
+export function sentBack(login: Login, { visit, shell, show }: Context, next: Extract<Next, { to: 'site' }>) {
+  const reference = login.report(visit, 'redirect.refused', { reason: 'gate-loop', host: next.host })
+  return show(sentBackPage(shell, next, reference))
 }
 
 /** The wanted URL, only where login/ holds it for safe. */

@@ -2,11 +2,12 @@ import { SECOND } from '../clock.ts'
 import type { Visit } from '../login/login.ts'
 import { type Context, formOf, type Portal } from './context.ts'
 import type { Message } from './message.ts'
-import { homePage, sentBackPage } from './pages/home.tsx'
+import { homePage } from './pages/home.tsx'
 import { downPage, limitedPage } from './pages/refused.tsx'
 import { bannedPage, fraudPage, helpPage, type SigninNews, signinPage } from './pages/signin.tsx'
 import type { View } from './pages/view.ts'
 import type { Pages } from './portal.ts'
+import { sentBack } from './routes-leave.ts'
 import { raised } from './routes-prove.ts'
 
 const NAME_KEPT_AT_MOST = 256 // the message must fit into a cookie
@@ -20,10 +21,8 @@ export function signinRoutes(pages: Pages, { login, config }: Portal): void {
     const { visit, rd, next, shell } = context
     if (visit.who !== null && context.wantsSettings) return context.goOn(next)
     if (visit.who === null || (rd !== undefined && next.to === 'password')) return context.show(signinView(context))
-    if (rd !== undefined && next.to === 'site' && context.cameBack >= ROUNDS_AT_MOST) {
-      const reference = login.report(visit, 'redirect.refused', { reason: 'gate-loop', host: next.host })
-      return context.show(sentBackPage(shell, next, reference))
-    }
+    if (rd !== undefined && next.to === 'site' && context.cameBack >= ROUNDS_AT_MOST)
+      return sentBack(login, context, next)
     if (rd !== undefined && next.to !== 'home') return context.goOn(next)
     const { session, person } = visit.who
     const confirmed =

@@ -158,11 +158,14 @@ describe('the page for no access', () => {
     expect(login.calls).toEqual(['denied'])
   })
 
-  it('is shown too where the gate refuses what the portal would let pass: no circle', async () => {
-    const { alice } = await at({ level: 2 })
+  it('is not what somebody is told where the gate refuses what the rules let pass: that is a circle, and no refusal to be counted', async () => {
+    const { alice, login } = await at({ level: 2 })
     const denied = await alice.get(`/denied?${carried}`)
     await alice.get(String(denied.headers.location))
-    expect((await alice.get(`/denied?${carried}`)).statusCode).toBe(403)
+    const page = await alice.get(`/denied?${carried}`)
+    expect(page.statusCode).toBe(200)
+    expect(page.body).toContain('You were sent back')
+    expect(login.calls).toEqual(['report redirect.refused gate-loop'])
   })
 
   it('is none for a link without a site, or with one that is not ours', async () => {

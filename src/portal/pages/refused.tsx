@@ -200,18 +200,24 @@ export function downPage(shell: Shell, { ref, reason }: { ref: string; reason?: 
   return { ...brokenPage(shell, 'down', { reference: ref, ...facts }), status: 503, headers: { 'retry-after': '10' } }
 }
 
+const broken: Record<'error' | 'down', { title: WordKey; h1: WordKey; body: WordKey }> = {
+  error: { title: 'error.title', h1: 'error.h1', body: 'error.body' },
+  down: { title: 'down.title', h1: 'down.h1', body: 'down.body' },
+}
+
 function brokenPage(shell: Shell, id: 'error' | 'down', facts: ComponentProps<typeof Reference>['facts']): View {
   const { words } = shell
+  const { title, h1, body } = broken[id]
   return {
     id,
     status: 500,
-    title: `${id}.title`,
+    title,
     icon: 'attention',
     body: (
       <>
         <Sign kind="danger" />
-        <Heading shell={shell} word={`${id}.h1`} focus />
-        <p>{words.text(`${id}.body`)}</p>
+        <Heading shell={shell} word={h1} focus />
+        <p>{words.text(body)}</p>
         <Reference shell={shell} facts={facts} />
         <Actions>
           <LinkButton kind="primary" href={shell.url('/')}>
