@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
-import { type Clock, MINUTE, type Milliseconds, SECOND } from '../clock.ts'
+import { type Clock, HOUR, MINUTE, type Milliseconds, SECOND } from '../clock.ts'
 import { Unavailable } from '../problems/unavailable.ts'
 import type { Audit } from '../telemetry/audit.ts'
 import type { AuthStatus } from './answers.ts'
@@ -252,7 +252,7 @@ export function openFollower(parts: Parts): Follower {
   /** Since when each lease of others is as it is now, by this process' clock. */
   let stands = new Map<string, { readonly until: Milliseconds; readonly since: Milliseconds }>()
   let lookedAt: Milliseconds = clock()
-  let skewTold: Milliseconds = 0
+  let skewToldAt = Number.NEGATIVE_INFINITY
 
   /**
    * For how long nobody has renewed each lease. Its date is by its holder's clock: by ours it may be over while the holder lives, or last for as
@@ -269,17 +269,17 @@ export function openFollower(parts: Parts): Follower {
       const { id, until } = lease
       const known = before.get(id)
       const isRenewed = known !== undefined && known.until !== until && until !== GIVEN_BACK
-      if (isRenewed && elapsed >= 0 && elapsed < 5 * SWEEP_EVERY) tellSkew(until - LEASE - now)
+      if (isRenewed && elapsed >= 0 && elapsed < 5 * SWEEP_EVERY) tellSkew(until - LEASE - now, now)
       const since = known?.until === until ? known.since : now
       stands.set(id, { until, since })
       return { ...lease, silence: until === GIVEN_BACK ? Number.POSITIVE_INFINITY : now - since }
     })
   }
 
-  /** Once for each change: it stays as it is until somebody mends it. */
-  function tellSkew(ahead: Milliseconds): void {
-    if (Math.abs(ahead - skewTold) < SKEW_TOLD_FROM) return
-    skewTold = ahead
+  /** Once in a while: it stays as it is until somebody mends it. */
+  function tellSkew(ahead: Milliseconds, now: Milliseconds): void {
+    if (Math.abs(ahead) < SKEW_TOLD_FROM || Math.abs(now - skewToldAt) < HOUR) return
+    skewToldAt = now
     log.warn(
       { seconds: Math.round(ahead / SECOND) },
       'the clock of another Postern differs from this one’s by so much (minus: it is behind): turn on time synchronization on both',
