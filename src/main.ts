@@ -4,9 +4,16 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
 
 // Each command is loaded when it is asked for: `postern hash` needs no server.
-const { version } = z
-  .object({ version: z.string() })
+const { version, engines } = z
+  .object({ version: z.string(), engines: z.object({ node: z.string() }) })
   .parse(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')))
+
+const oldest = Number(/\d+/.exec(engines.node)?.[0])
+if (Number.parseInt(process.versions.node, 10) < oldest) {
+  const why = `Node ${oldest} or newer is needed, and this is ${process.versions.node}`
+  console.error(`postern: ${why}: npm ci brings one, node_modules/.bin/node.`)
+  process.exit(1)
+}
 
 function port(text: string): number {
   const number = Number(text)

@@ -11,6 +11,7 @@ import { openPlaces } from '../storage/places.ts'
 import { StorageProblem } from '../storage/storage-problem.ts'
 import type { Tables } from '../storage/tables.ts'
 import { askSecret, Refused } from './ask.ts'
+import { refused } from './stores.ts'
 
 const BYTES_AT_MOST = 1024
 
@@ -26,7 +27,7 @@ export async function changeEncryptionKey(options: {
   const loaded = await loadConfig(options.config, process.env)
   if (!loaded.ok) {
     for (const problem of loaded.problems) console.error(formatProblem(problem))
-    return 1
+    return refused(`${options.config} has errors.`)
   }
   const { config } = loaded
   try {
@@ -52,12 +53,11 @@ export async function changeEncryptionKey(options: {
     return 0
   } catch (error) {
     if (error instanceof Refused) {
-      console.error(error.message)
+      if (error.message !== '') refused(error.message)
       return error.code
     }
     if (!(error instanceof StorageProblem)) throw error
-    console.error(`${error.message}. ${error.mend}`)
-    return 1
+    return refused(`${error.message}. ${error.mend}`)
   }
 }
 

@@ -24,7 +24,7 @@ export async function hash(_options: object): Promise<number> {
     return 0
   } catch (error) {
     if (!(error instanceof Refused)) throw error
-    console.error(error.message)
+    if (error.message !== '') console.error(`postern: ${error.message}`)
     return error.code
   }
 }

@@ -5,6 +5,7 @@ import { executedIn, migrateTo, planned, type Step, stepsTo, type Target } from 
 import { sqliteMigrations } from '../storage/migrations.ts'
 import { openPlaces, type Place } from '../storage/places.ts'
 import { StorageProblem } from '../storage/storage-problem.ts'
+import { refused } from './stores.ts'
 
 interface Options {
   readonly config: string
@@ -23,7 +24,7 @@ export async function migrate({ config: file, to, down = false, dryRun = false }
   const loaded = await loadConfig(file, process.env)
   if (!loaded.ok) {
     for (const problem of loaded.problems) console.error(formatProblem(problem))
-    return 1
+    return refused(`${file} has errors.`)
   }
   const { storage, session } = loaded.config
   if (down && to !== undefined) return refused('Either --to or --down.')
@@ -98,9 +99,4 @@ function stateOf(name: string, before: readonly string[], steps: readonly Step[]
 function told(error: unknown): number {
   if (!(error instanceof StorageProblem)) throw error
   return refused(`${error.message}. ${error.mend}`)
-}
-
-function refused(message: string): number {
-  console.error(message)
-  return 1
 }

@@ -40,7 +40,14 @@ export async function loadConfig(file: string, env: NodeJS.ProcessEnv): Promise<
     return {
       ok: false,
       problems: [
-        { severity: 'error', file, line: 0, column: 0, key: '', message: `The configuration file ${error.message}.` },
+        {
+          severity: 'error',
+          file,
+          line: 0,
+          column: 0,
+          key: '',
+          message: `The configuration file ${error.message}. Name it with --config, or in POSTERN_CONFIG.`,
+        },
       ],
     }
   }

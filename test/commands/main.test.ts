@@ -1,0 +1,50 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { node, projectRoot, start, temporaryFolder } from '../support/process.ts'
+
+const main = join(projectRoot, 'dist/main.js')
+
+/** What a command says where there is no configuration, and how it ends. */
+async function run(args: readonly string[], options: readonly string[] = []) {
+  const folder = temporaryFolder()
+  const running = start(node, [...options, main, ...args], { cwd: folder, env: { PATH: process.env.PATH } })
+  return { code: await running.exit, output: running.output() }
+}
+
+const commands = [
+  'serve',
+  'check',
+  'doctor',
+  'explain --url https://app.example.com/',
+  'sessions list',
+  'sessions revoke --all',
+  'bans list',
+  'bans add alice',
+  'bans revoke alice',
+  'migrate',
+  'change-encryption-key',
+]
+
+describe('postern', () => {
+  it('ends with 1 where there is no configuration file, and says how to name one, whatever the command', async () => {
+    const ended = await Promise.all(commands.map(command => run(command.split(' '))))
+    for (const [index, { code, output }] of ended.entries()) {
+      expect(output, commands[index]).toContain(
+        'configuration.yml: error: The configuration file does not exist. Name it with --config, or in POSTERN_CONFIG.\n',
+      )
+      expect(output.trimEnd().split('\n').length, output).toBeLessThanOrEqual(2)
+      expect(code, commands[index]).toBe(1)
+    }
+  })
+
+  it('says so where Node is too old, in place of a stack', async () => {
+    const old = join(temporaryFolder(), 'old.mjs')
+    const versions = "{ value: { ...process.versions, node: '20.20.2' } }"
+    writeFileSync(old, `Object.defineProperty(process, 'versions', ${versions})\n`)
+    expect(await run(['check'], ['--import', old])).toEqual({
+      code: 1,
+      output: 'postern: Node 24 or newer is needed, and this is 20.20.2: npm ci brings one, node_modules/.bin/node.\n',
+    })
+  })
+})
