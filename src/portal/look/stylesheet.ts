@@ -138,7 +138,8 @@ button.tile:focus-visible{outline:3px solid var(--focus);outline-offset:2px;bord
 .entries form,.row form{display:flex;flex:none}
 .entries form>*,.card .row form>*{margin:0}
 .bits>:not(:last-child)::after{content:" · "}
-.here{margin-inline-start:8px;padding:1px 8px;border-radius:99px;border:1px solid transparent;background:var(--ok-ground);color:var(--ok);font-size:.875rem;font-weight:500;white-space:nowrap}
+.entries b:has(.here){display:flex;flex-wrap:wrap;gap:4px 8px}
+.here{padding:1px 8px;border-radius:99px;border:1px solid transparent;background:var(--ok-ground);color:var(--ok);font-size:.875rem;font-weight:500;white-space:nowrap}
 .row{display:flex;flex-wrap:wrap;align-items:center;gap:8px}
 a.small{display:inline-flex;align-items:center;text-decoration:none}
 a.small:hover{color:var(--ink)}

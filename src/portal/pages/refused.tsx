@@ -196,7 +196,7 @@ export function errorPage(shell: Shell, reference: string): View {
 
 /** `down`: something that Postern needs does not answer. */
 export function downPage(shell: Shell, { ref, reason }: { ref: string; reason?: Reason | undefined }): View {
-  const facts = reason === undefined ? {} : { reason, todo: problems[reason].mend }
+  const facts = reason === undefined ? {} : { reason, todo: `${problems[reason].title}. ${problems[reason].mend}` }
   return { ...brokenPage(shell, 'down', { reference: ref, ...facts }), status: 503, headers: { 'retry-after': '10' } }
 }
 

@@ -151,19 +151,21 @@ function ConfirmedBy({ shell, way }: { shell: Shell; way: Overview['way'] }): VN
           </li>
         </ul>
       )}
-      <div class="row">
-        <a class="small" href={shell.url('/settings/way')}>
-          {words.text('settings.way.change')}
-          <span class="unseen"> {words.text('settings.way')}</span>
-        </a>
-        {way !== null && way !== 'none' && (
-          <Form shell={shell} action="/settings/way" extra={{ forget: 'true' }}>
-            <button type="submit" class="small">
-              {words.text('settings.way.forget')}
-            </button>
-          </Form>
-        )}
-      </div>
+      {way !== null && (
+        <div class="row">
+          <a class="small" href={shell.url('/settings/way')}>
+            {words.text('settings.way.change')}
+            <span class="unseen"> {words.text('settings.way')}</span>
+          </a>
+          {way !== 'none' && (
+            <Form shell={shell} action="/settings/way" extra={{ forget: 'true' }}>
+              <button type="submit" class="small">
+                {words.text('settings.way.forget')}
+              </button>
+            </Form>
+          )}
+        </div>
+      )}
       <p class="hint">{words.text('settings.way.phones')}</p>
     </section>
   )
@@ -257,17 +259,19 @@ function Activity({ shell, logins }: { shell: Shell; logins: Overview['logins'] 
           ))}
         </ol>
       )}
-      <p class="hint">
-        {words.rich('settings.activity.stranger', {}, children => (
-          <a href={shell.url('/settings/everywhere')}>{children}</a>
-        ))}
-        {reset !== undefined && isWebUrl(reset) && (
-          <>
-            {' '}
-            <a href={reset}>{words.text('settings.activity.password')}</a>
-          </>
-        )}
-      </p>
+      {logins !== null && logins.length > 0 && (
+        <p class="hint">
+          {words.rich('settings.activity.stranger', {}, children => (
+            <a href={shell.url('/settings/everywhere')}>{children}</a>
+          ))}
+          {reset !== undefined && isWebUrl(reset) && (
+            <>
+              {' '}
+              <a href={reset}>{words.text('settings.activity.password')}</a>
+            </>
+          )}
+        </p>
+      )}
     </section>
   )
 }
