@@ -142,7 +142,7 @@ export const problems = {
   },
   'store-down': {
     title: 'The session store does not answer',
-    mend: 'Look at the log line before this one; check storage.local.path and the disk.',
+    mend: 'The log has the cause under the reference; check storage.local.path and the disk.',
   },
   'session-secrets': {
     title: 'Several Posterns use one store of sessions with different secrets',
@@ -150,7 +150,7 @@ export const problems = {
   },
   'directory-down': {
     title: 'The directory does not answer',
-    mend: 'Look at the log line before this one; check authentication_backend.ldap.address, and that the directory runs.',
+    mend: 'Check authentication_backend.ldap.address, and that the directory runs; the log has the cause under the reference.',
   },
   'directory-denied': {
     title: 'The directory refuses Postern’s own account',
@@ -166,7 +166,7 @@ export const problems = {
   },
   'records-down': {
     title: 'The records cannot be reached or written',
-    mend: 'Look at the log line before this one: start PostgreSQL or correct storage.postgres; where they are in a file, look at its disk. Postern tries again by itself.',
+    mend: 'Start PostgreSQL or correct storage.postgres; where they are in a file, look at its disk. The log has the cause under the reference. Postern tries again by itself.',
   },
   'storage-folder': {
     title: 'The folder of the storage file is missing',
