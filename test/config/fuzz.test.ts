@@ -176,7 +176,7 @@ describe(loadConfig, () => {
   ])('says so when the file %s', async (_, file, why) => {
     const loaded = await loadConfig(file, {})
     expect(loaded.ok ? [] : loaded.problems.map(formatProblem)).toEqual([
-      `${file}: error: The configuration file ${why}.`,
+      `${file}: error: The configuration file ${why}. Name it with --config, or in POSTERN_CONFIG.`,
     ])
   })
 
@@ -185,7 +185,7 @@ describe(loadConfig, () => {
     writeFileSync(file, Buffer.alloc(100 * 1024 * 1024, 'a: b\n'))
     const loaded = await loadConfig(file, {})
     expect(loaded.ok ? [] : loaded.problems.map(formatProblem)).toEqual([
-      `${file}: error: The configuration file is larger than 1,048,576 bytes.`,
+      `${file}: error: The configuration file is larger than 1,048,576 bytes. Name it with --config, or in POSTERN_CONFIG.`,
     ])
   })
 })
