@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import { type Clock, HOUR, MINUTE, type Milliseconds, SECOND } from '../clock.ts'
+import { referenceOf } from '../problems/reference.ts'
 import { Unavailable } from '../problems/unavailable.ts'
 import type { Audit } from '../telemetry/audit.ts'
 import type { AuthStatus } from './answers.ts'
@@ -114,11 +115,12 @@ export function openFollower(parts: Parts): Follower {
     }
   }
 
-  function tell(command: Command, { username, factor, device, facts, push }: PushRecord) {
+  function tell(command: Command, { id, username, factor, device, facts, push }: PushRecord) {
     if (command.do !== 'audit') return
     const how = endOf[command.event]
     if (how !== undefined && factor !== 'passcode') unapproved({ username, factor, how, facts })
     audit(command.event, {
+      ref: referenceOf(id),
       username,
       factor,
       ...(device.name === '' ? {} : { device: device.name }),

@@ -3,6 +3,7 @@ import { SECOND } from '../clock.ts'
 import type { Held, PushView, StartOutcome } from '../duo/duo.ts'
 import { whileConnected } from '../http/while-connected.ts'
 import type { Claim, Limited, Login, Visit } from '../login/login.ts'
+import { referenceOf } from '../problems/reference.ts'
 import { type Context, contextOf, formOf, isFromPortal, type Portal } from './context.ts'
 import type { Favicon } from './look/icons.tsx'
 import { wayFrom } from './pages/choose.tsx'
@@ -93,7 +94,7 @@ export function proveRoutes(app: FastifyInstance, pages: Pages, portal: Portal):
       if (push !== null && !isOver(push) && push.seq <= after)
         push = await held(portal, request, visit, after, POLL_HELD_AT_MOST)
       const over = push === null || isOver(push)
-      if (push?.state === 'fraud') leaveFraud(login, context)
+      if (push?.state === 'fraud') leaveFraud(context, push)
       const next = push?.state === 'fraud' ? '/?m=1' : here
       const icon: Favicon = push?.state === 'allowed' ? 'approved' : over ? 'attention' : 'waiting'
       const call = push?.factor === 'phone'
@@ -192,21 +193,20 @@ async function showPush(login: Login, context: Context, push: PushView, paused: 
       return context.show(timeoutPage(shell, push))
     case 'cancelled':
       return context.goSaying('/prove', { kind: 'cancelled' })
-    case 'failed': {
-      const locked = push.reason === 'duo-locked'
-      const fields = { reason: locked ? 'duo-locked' : 'push-failed', device: push.device.name }
-      const ref = login.report(visit, locked ? 'duo.denied' : 'access.denied', fields)
-      return context.goSaying('/prove', { kind: locked ? 'locked' : 'failed', ref })
-    }
+    case 'failed':
+      return context.goSaying('/prove', {
+        kind: push.reason === 'duo-locked' ? 'locked' : 'failed',
+        ref: referenceOf(push.id),
+      })
     case 'fraud':
-      leaveFraud(login, context)
+      leaveFraud(context, push)
       return context.goTo('/', { m: '1' })
   }
 }
 
-function leaveFraud(login: Login, { visit, leave }: Context): void {
-  const username = visit.who?.person.username ?? ''
-  leave({ kind: 'fraud', username, ref: login.report(visit, 'access.denied', { reason: 'push-reported' }) })
+/** The log has it under the reference of this push, written when it ended: looking at it is no event. */
+function leaveFraud({ visit, leave }: Context, { id }: PushView): void {
+  leave({ kind: 'fraud', username: visit.who?.person.username ?? '', ref: referenceOf(id) })
 }
 
 /** Where the new session goes on. */
