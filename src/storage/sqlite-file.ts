@@ -18,6 +18,8 @@ const HEADER = Buffer.from('SQLite format 3\0')
 const AUTHELIA_TABLES = ['authentication_logs', 'totp_configurations', 'user_preferences']
 // What one statement waits in place. The rest of the waiting is whenFree's, which lets the event loop go on.
 const BUSY_TIMEOUT: Milliseconds = 10
+// A new connection reads before it can be asked anything: it waits in place while another process makes the file, or recovers its log.
+const CONNECT_TIMEOUT: Milliseconds = 5_000
 
 /** The file of this machine. Where records are in PostgreSQL it need not be named. */
 export const storageFile = ({ local }: Config['storage']): string => resolve(local?.path ?? USUAL_FILE)
@@ -39,9 +41,9 @@ export async function openFile(path: string, log: FastifyBaseLogger): Promise<St
   refuseForeign(path)
   const open: DatabaseSync[] = []
   const connect = (): DatabaseSync => {
-    const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT, enableForeignKeyConstraints: true })
+    const database = new DatabaseSync(path, { timeout: CONNECT_TIMEOUT, enableForeignKeyConstraints: true })
     open.push(database)
-    database.exec('PRAGMA synchronous = FULL')
+    database.exec(`PRAGMA synchronous = FULL; PRAGMA busy_timeout = ${BUSY_TIMEOUT}`)
     return database
   }
   const close = () => {

@@ -67,8 +67,19 @@ function openCounter(
   const refuse = (error: unknown): never => {
     throw fileDown(error, health) ?? error
   }
-  const step = async <T>(work: (now: Milliseconds) => T): Promise<T> => {
-    const done = await whenFree(() => inTransaction(database, () => work(clock()))).catch(refuse)
+  /**
+   * One transaction. A try is not worth waiting for the disk, which holds up the event loop: a power cut may take it, the end of the process
+   * does not. A ban, and its lifting, is written through.
+   */
+  const step = async <T>(
+    work: (now: Milliseconds) => T,
+    isOfTriesOnly?: (now: Milliseconds) => boolean,
+  ): Promise<T> => {
+    const done = await whenFree(() => {
+      const now = clock()
+      database.exec(`PRAGMA synchronous = ${isOfTriesOnly?.(now) ? 'NORMAL' : 'FULL'}`)
+      return inTransaction(database, () => work(now))
+    }).catch(refuse)
     health.worked(true)
     return done
   }
@@ -99,6 +110,7 @@ function openCounter(
   const reconsider = (key: string, now: Milliseconds) => {
     if (triesOf(key, now) < max_retries) sql.liftRegulation.run(key)
   }
+  const hasNoBan = (key: string) => sql.banOf.get(key) === undefined
   /** A few at a time: each try clears more than it adds, and none waits for a large clearing. */
   const sweep = (now: Milliseconds) => {
     for (const { key } of sql.oldBans.all({ now, kept: rowsAtMost })) clear(String(key))
@@ -116,29 +128,38 @@ function openCounter(
       }
     },
     count: key =>
-      step(now => {
-        sweep(now)
-        const ban = renewed(key, now)
-        if (ban !== null) return { ban }
-        if (sql.banOf.get(key)) clear(key) // its end has come, and the sweep not to it
-        sql.backFromFuture.run({ key, now })
-        const id = Number(sql.add.get(key, now)?.id)
-        const left = max_retries - triesOf(key, now)
-        const bannedUntil = left > 0 ? null : now + ban_time
-        // Written now, not when it fails: the next one must find it.
-        if (bannedUntil !== null) write(key, { began: now, until: bannedUntil, by: 'regulation', reason: null })
-        return { id, left: Math.max(0, left), bannedUntil }
-      }),
+      step(
+        now => {
+          sweep(now)
+          const ban = renewed(key, now)
+          if (ban !== null) return { ban }
+          if (sql.banOf.get(key)) clear(key) // its end has come, and the sweep not to it
+          sql.backFromFuture.run({ key, now })
+          const id = Number(sql.add.get(key, now)?.id)
+          const left = max_retries - triesOf(key, now)
+          const bannedUntil = left > 0 ? null : now + ban_time
+          // Written now, not when it fails: the next one must find it.
+          if (bannedUntil !== null) write(key, { began: now, until: bannedUntil, by: 'regulation', reason: null })
+          return { id, left: Math.max(0, left), bannedUntil }
+        },
+        now => triesOf(key, now) + 1 < max_retries,
+      ),
     forget: (key, upTo) =>
-      step(now => {
-        sql.forgetUpTo.run(key, upTo)
-        reconsider(key, now)
-      }),
+      step(
+        now => {
+          sql.forgetUpTo.run(key, upTo)
+          reconsider(key, now)
+        },
+        () => hasNoBan(key),
+      ),
     takeBack: (key, id) =>
-      step(now => {
-        sql.forgetOne.run(id)
-        reconsider(key, now)
-      }),
+      step(
+        now => {
+          sql.forgetOne.run(id)
+          reconsider(key, now)
+        },
+        () => hasNoBan(key),
+      ),
     bans: limit =>
       whenFree(() => sql.bans.all(clock(), limit).map(row => ({ key: String(row.key), ...banFrom(row) }))).catch(
         refuse,

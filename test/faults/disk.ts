@@ -32,14 +32,14 @@ export interface RealDisk {
   unprotect(...paths: string[]): void
 }
 
-/** An ext4 in a file, mounted as Debian mounts its disks: `errors=remount-ro`. */
+/** An ext4 in a file, mounted as Debian mounts its disks: `errors=remount-ro`; but it saves by itself what nobody waits for after minutes only. */
 export function realDisk(): RealDisk {
   const place = temporaryFolder()
   const [image, folder] = [join(place, 'image'), join(place, 'disk')]
   mkdirSync(folder)
   needsRoot('truncate', '--size=8M', image)
   needsRoot('mkfs.ext4', '-q', image)
-  const mount = () => needsRoot('mount', '-o', 'loop,errors=remount-ro', image, folder)
+  const mount = () => needsRoot('mount', '-o', 'loop,errors=remount-ro,commit=300', image, folder)
   mount()
   onTestFinished(() => unmount(folder))
   return {

@@ -199,6 +199,19 @@ describe(openStorage, () => {
     await open(path)
   })
 
+  it('waits while another process makes the file', async () => {
+    const path = newFile()
+    const script = `
+      import { DatabaseSync } from 'node:sqlite'
+      const database = new DatabaseSync(${JSON.stringify(path)})
+      database.exec('BEGIN EXCLUSIVE')
+      console.log('locked')
+      setTimeout(() => database.exec('COMMIT'), 300)`
+    const other = start(node, ['--input-type=module', '-e', script])
+    await other.line(/^locked$/m)
+    await open(path)
+  })
+
   it('lets two processes open a new file at once', async () => {
     const path = newFile()
     const script = `

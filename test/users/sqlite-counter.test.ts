@@ -3,10 +3,16 @@ import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
 import { MINUTE, SECOND } from '../../src/clock.ts'
 import { RecordsDown } from '../../src/storage/records-down.ts'
+import type { Counter } from '../../src/users/counter.ts'
 import { sqliteCounters } from '../../src/users/sqlite-counter.ts'
+import { type RealDisk, realDisk } from '../faults/disk.ts'
 import { temporaryFolder } from '../support/process.ts'
 import { counterSuite } from './counter-suite.ts'
 import { counting, movableClock, regulated } from './parts.ts'
+
+const times = async (many: number, work: () => Promise<unknown>): Promise<void> => {
+  for (let i = 0; i < many; i++) await work()
+}
 
 counterSuite('a counter over SQLite', async () => {
   const path = join(temporaryFolder(), 'db.sqlite3')
@@ -64,6 +70,50 @@ describe(sqliteCounters, () => {
       by: 'regulation',
       reason: null,
     })
+  })
+
+  it.each<[string, (counter: Counter, disk: RealDisk) => Promise<unknown>, object | null]>([
+    ['takes no ban of regulation', counter => times(3, () => counter.count('john')), { by: 'regulation' }],
+    [
+      'takes no ban of an administrator',
+      counter => counter.ban('john', { until: null, reason: 'left' }),
+      { by: 'administrator', reason: 'left' },
+    ],
+    [
+      'brings no ban back that was lifted',
+      async (counter, disk) => {
+        await counter.ban('john', { until: null, reason: null })
+        disk.flush()
+        await counter.lift('john')
+      },
+      null,
+    ],
+    [
+      'brings no ban back that a right password lifted',
+      async (counter, disk) => {
+        await times(3, () => counter.count('john'))
+        disk.flush()
+        await counter.forget('john', 3)
+      },
+      null,
+    ],
+    ['may take a try', counter => counter.count('john'), null],
+  ])('a power cut %s', async (what, work, expected) => {
+    const disk = realDisk()
+    const path = join(disk.folder, 'db.sqlite3')
+    const clock = movableClock()
+    const before = await counting(clock.read, { path })
+    await work(before.open('people', regulated), disk)
+    disk.fail() // what did not reach the disk never will
+    await before.storage.close()
+    disk.repair()
+    const after = await counting(clock.read, { path })
+    const people = after.open('people', regulated)
+    if (expected === null) expect(await people.banned('john')).toBeNull()
+    else expect(await people.banned('john')).toMatchObject(expected)
+    // Else this disk would keep whatever is written to it, and prove nothing.
+    if (what === 'may take a try') expect(await people.count('john')).toMatchObject({ id: 1, left: 2 })
+    await after.storage.close()
   })
 
   it('row 102: says that the store is down while somebody else writes for long, and goes on afterwards', async () => {
