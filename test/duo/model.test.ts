@@ -33,8 +33,8 @@ const pending = ({ house }: Real) => house.simulator.pushes().filter(({ state })
 async function settled(real: Real): Promise<void> {
   let looks = 0
   await until(async () => {
-    // Whoever followed it may be gone: the clock has to reach the end of the lease.
-    if (looks++ > 50) real.house.now += 200
+    // Whoever followed it may be gone: the others have to see it silent for as long as a lease lasts.
+    if (looks++ > 20) real.house.now += 400
     for (const session of sessions) {
       const view = await duoOf(real, 0).newest(session)
       if (view === null || (view.state !== 'waiting' && view.state !== 'sending')) continue
