@@ -41,8 +41,11 @@ const foreignKeys: Record<string, Foreign> = {
   identity_providers: ignored('Postern is no OpenID Connect provider; apps that log in by it will not work.'),
   identity_validation: ignored('Postern sends no mail that would have to be confirmed.'),
   password_policy: ignored('Postern sets no passwords.'),
+  jwt_secret: ignored('Postern resets no passwords.'),
   privacy_policy: ignored('the portal has no privacy policy yet; portal.links can link to it.'),
-  certificates_directory: ignored('Duo’s certificates are checked against Duo’s own roots, or duo_api.ca_file.'),
+  certificates_directory: ignored(
+    'a certificate of your own is named where it counts: duo_api.ca_file, and tls.ca_file of ldap, redis and postgres.',
+  ),
   'definitions.user_attributes': ignored('nothing refers to it.'),
   'server.asset_path': ignored('the portal’s look is set by portal.name and portal.accent.'),
   'server.headers': ignored('the portal has its own Content-Security-Policy, which is stricter.'),

@@ -271,7 +271,13 @@ function mapToData(
     const offset = offsetOf(keyNode)
     const key = keyOf(keyNode)
     if (key === undefined) {
-      refuse(offset, dotted(path), 'This key is not a text; put it in quotes if it is meant as one.')
+      refuse(
+        offset,
+        dotted(path),
+        isMap(keyNode) && keyNode.flow === true
+          ? 'A template ({{ }}) is not filled in here: give the value by an environment variable, or by a file that one names.'
+          : 'This key is not a text; put it in quotes if it is meant as one.',
+      )
       continue
     }
     const here = [...path, key]

@@ -1,7 +1,7 @@
 import { distance } from 'fastest-levenshtein'
 import type { z } from 'zod'
 import type { ParsedDocument } from './document.ts'
-import { expectedAt, keysAt, knownKeys, wordsAt } from './keys.ts'
+import { expectedAt, isOptional, keysAt, knownKeys, wordsAt } from './keys.ts'
 import { dotted, looksSecret, type Problem, printable } from './problem.ts'
 
 /** Keys whose value is never shown, as patterns: `session.secret`, `users.*.password`. */
@@ -42,7 +42,7 @@ export function schemaProblems(
         key: dotted(issue.path),
         message: missing
           ? `This key is required and is not there: expected ${expected}.`
-          : `Found ${found(value, issue.path, issue, secretKeys)}, expected ${expectation(issue, expected)}.${mend(value, issue, expected, wordsAt(schema, issue.path))}`,
+          : `Found ${found(value, issue.path, issue, secretKeys)}, expected ${expectation(issue, expected)}.${mend(value, issue, expected, wordsAt(schema, issue.path), isOptional(schema, issue.path))}`,
       },
     ]
   })
@@ -73,11 +73,14 @@ function expectation(issue: Issue, expected: string): string {
   return expected
 }
 
-function mend(value: unknown, issue: Issue, expected: string, words: readonly string[]): string {
+function mend(value: unknown, issue: Issue, expected: string, words: readonly string[], isOptional: boolean): string {
   if (typeof value === 'string' && words.length > 0) {
     const near = nearest(value.trim().toLowerCase(), words)
     if (near !== undefined) return ` Did you mean ${near}?`
   }
+  const isEmpty = value === '' || (Array.isArray(value) && value.length === 0)
+  // Not of a rule: without a criterion it would decide about more.
+  if (isEmpty && isOptional && issue.path[0] !== 'access_control') return ' Take it out where it is not wanted.'
   const bareWord = typeof value === 'number' || typeof value === 'boolean' || value === null
   if (bareWord && issue.code === 'invalid_type' && issue.expected === 'string') return ' Put it in quotes.'
   if (bareWord && value !== null && /^a text\b/.test(expected)) return ' Put it in quotes.'

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
+import { SECOND } from '../../src/clock.ts'
 import { knownKeys } from '../../src/config/keys.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { formatProblem } from '../../src/config/problem.ts'
@@ -113,7 +114,7 @@ describe(loadConfig, () => {
         writeFileSync(file, stringify(root))
         await survives(file)
       }),
-      { numRuns: 1500 },
+      { numRuns: 1500, interruptAfterTimeLimit: 8 * SECOND }, // each costs a file and a whole check
     )
   })
 

@@ -10,9 +10,12 @@ const placeholders = [
   /^(?:DI|api-)?x{6,}/i,
 ]
 
-/** Whether a value is one that a template left for somebody to fill in. */
+// Authelia can fill these in (its file filters). Here the text itself would be the secret, and it stands in everybody's notes.
+const unfilled = [/\{\{.*\}\}/s, /^\$\{.*\}$/s, /^\$[A-Z0-9_]+$/]
+
+/** Whether a value is one that a template left for somebody, or for a program, to fill in. */
 export function isPlaceholder(value: string): boolean {
-  return placeholders.some(pattern => pattern.test(value))
+  return [...placeholders, ...unfilled].some(pattern => pattern.test(value))
 }
 
 /** Secrets that are no secrets. Their length is the schema's. */
@@ -25,7 +28,12 @@ export function checkSecrets(report: Report): void {
       isPlaceholder(value) &&
       !(key.startsWith('duo_api') && report.value(['duo_api', 'disable']) === true)
     )
-      report.error(path, `This is still what the template has in its place. ${mend(key)}`)
+      report.error(
+        path,
+        unfilled.some(pattern => pattern.test(value))
+          ? `Templates and variables are not filled in here, so this text would be the secret. Give it by ${variable(key)}, or name its file in ${variable(key)}_FILE.`
+          : `This is still what the template has in its place. ${mend(key)}`,
+      )
   }
   const session = ['session', 'secret']
   const storage = ['storage', 'encryption_key']
@@ -42,6 +50,8 @@ export function checkSecrets(report: Report): void {
       report.error(path, `It repeats the same few characters, so it can be guessed. ${mend('session.secret')}`)
   }
 }
+
+const variable = (key: string) => `POSTERN_${key.replaceAll('.', '_').toUpperCase()}`
 
 function mend(key: string): string {
   return key.startsWith('duo_api')
