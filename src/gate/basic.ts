@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import type { Clock, Milliseconds } from '../clock.ts'
 import { recent } from '../session/recent.ts'
-import type { FirstFactor, Person, Users } from '../users/users.ts'
+import type { Banned, FirstFactor, Person, Users } from '../users/users.ts'
 import type { Credentials } from './strategy.ts'
 
 /** What came of a name and a password in a header. Accepted is level 1, never more. */
@@ -35,9 +35,9 @@ const BUSY_RETRY_SECONDS = 1
 
 /**
  * Passwords that come with every request. Each is hashed by `users`, counted and bounded there as at the portal; here it is seen to that
- * equal ones wait for one hash, that a client who guesses fills neither the queue nor the memory, and that a cache forgets with the password.
+ * equal ones of one client wait for one hash, that a client who guesses fills neither the queue nor the memory, and that a cache forgets with the password.
  */
-export function basicChecks(users: Pick<Users, 'find' | 'isBanned' | 'checkPassword'>, clock: Clock): BasicChecks {
+export function basicChecks(users: Pick<Users, 'find' | 'ban' | 'checkPassword'>, clock: Clock): BasicChecks {
   const key = randomBytes(32)
   const believed = recent<Believed>(BELIEVED_AT_MOST / 2)
   const underWay = new Map<string, Promise<BasicAnswer>>()
@@ -62,7 +62,6 @@ export function basicChecks(users: Pick<Users, 'find' | 'isBanned' | 'checkPassw
       const left = (perAddress.get(address) ?? 1) - 1
       if (left === 0) perAddress.delete(address)
       else perAddress.set(address, left)
-      underWay.delete(id)
     }
   }
 
@@ -73,12 +72,14 @@ export function basicChecks(users: Pick<Users, 'find' | 'isBanned' | 'checkPassw
     lifespan: Milliseconds,
     id: string,
   ): BasicAnswer | Promise<BasicAnswer> {
-    const same = underWay.get(id)
+    // Each address for itself: the answer is also about where it came from, and counted there.
+    const asking = `${id} ${from ?? ''}`
+    const same = underWay.get(asking)
     if (same !== undefined) return same
     if ((perAddress.get(from ?? '') ?? 0) >= AT_ONCE_FROM_ONE_ADDRESS)
       return { outcome: 'busy', retryAfterSeconds: BUSY_RETRY_SECONDS }
-    const asked = ask(credentials, from, lifespan, id)
-    underWay.set(id, asked)
+    const asked = ask(credentials, from, lifespan, id).finally(() => underWay.delete(asking))
+    underWay.set(asking, asked)
     return asked
   }
 
@@ -90,17 +91,20 @@ export function basicChecks(users: Pick<Users, 'find' | 'isBanned' | 'checkPassw
   }
 
   /** Undefined: the password has to be looked at, which also tells and logs it where directory or counters do not answer. */
-  function stillGood(known: Believed): BasicAnswer | undefined | Promise<BasicAnswer | undefined> {
+  function stillGood(
+    known: Believed,
+    from: string | undefined,
+  ): BasicAnswer | undefined | Promise<BasicAnswer | undefined> {
     const { username, credential, passwordAt } = known
-    const judge = (person: Person | undefined, isBanned: boolean): BasicAnswer | undefined =>
-      person?.credential === credential && !isBanned
+    const judge = (person: Person | undefined, ban: Banned | null): BasicAnswer | undefined =>
+      person?.credential === credential && ban === null
         ? { outcome: 'accepted', person, passwordAt, fresh: false }
         : undefined
     try {
       const person = users.find(username)
-      const isBanned = users.isBanned(username)
-      if (!(person instanceof Promise || isBanned instanceof Promise)) return judge(person, isBanned)
-      return Promise.all([person, isBanned]).then(
+      const ban = users.ban(username, { ip: from })
+      if (!(person instanceof Promise || ban instanceof Promise)) return judge(person, ban)
+      return Promise.all([person, ban]).then(
         both => judge(...both),
         () => undefined,
       )
@@ -113,7 +117,7 @@ export function basicChecks(users: Pick<Users, 'find' | 'isBanned' | 'checkPassw
     check(credentials, from, lifespan) {
       const id = idOf(key, credentials)
       const known = lately(id, lifespan)
-      const good = known && stillGood(known)
+      const good = known && stillGood(known, from)
       if (good instanceof Promise) return good.then(answer => answer ?? look(credentials, from, lifespan, id))
       return good ?? look(credentials, from, lifespan, id)
     },

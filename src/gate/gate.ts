@@ -28,7 +28,7 @@ import { basicCredentials, type HeaderStrategy } from './strategy.ts'
 
 export interface GateOptions {
   readonly sessions: Pick<Sessions, 'find' | 'touch'>
-  readonly users: Pick<Users, 'find' | 'isBanned' | 'checkPassword'>
+  readonly users: Pick<Users, 'find' | 'ban' | 'checkPassword'>
   readonly access: Pick<Access, 'decide'>
   readonly cookies: readonly CookieDomain[]
   readonly proxies: TrustedProxies

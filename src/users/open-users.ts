@@ -65,10 +65,6 @@ export async function openUsers(parts: Parts): Promise<Users> {
     find: username => backend.find(username),
     everybody: () => backend.everybody(),
 
-    isBanned(username) {
-      const ban = regulation.ban(username)
-      return ban instanceof Promise ? ban.then(found => found !== null) : ban !== null
-    },
     ban: (username, from) => regulation.ban(username, from),
 
     async tryPasscode(username, { ip }) {

@@ -68,9 +68,10 @@ export interface Users {
   find(username: string): Person | undefined | Promise<Person | undefined>
   /** All who may sign in; the same list until that changes. */
   everybody(): readonly { readonly username: string; readonly email: string | undefined }[]
-  /** Whether too many wrong passwords or passcodes, or an administrator, have banned this person. */
-  isBanned(username: string): boolean | Promise<boolean>
-  /** The ban of this person, or of where they are: who waits for the phone is not raised then. Null: neither is banned. */
+  /**
+   * The ban of this person, after too many wrong passwords or passcodes or by an administrator, or of where they are: who waits for the phone
+   * is not raised then, and no right password is remembered. Null: neither is banned.
+   */
   ban(username: string, from: { ip: string | undefined }): Banned | null | Promise<Banned | null>
   /** Counts a try at a passcode for the person, over all sessions, before it is made. Rejects when the counters do not answer. */
   tryPasscode(username: string, from: { ip: string | undefined }): Promise<PasscodeTry | { readonly banned: Banned }>

@@ -54,7 +54,7 @@ beforeEach(async () => {
   at = await house(onTestFinished, {
     users: {
       find: name => (name === 'john' ? john : undefined),
-      isBanned: users.isBanned,
+      ban: users.ban,
       checkPassword: users.checkPassword,
     },
   })

@@ -126,9 +126,9 @@ export async function house(
         if (at.directory === 'down later') return Promise.reject(new DirectoryDown('no directory'))
         return at.directory === 'slow' ? Promise.resolve(person) : person
       },
-      isBanned: username => {
-        const isBanned = at.banned.has(username)
-        return at.directory === 'slow' ? Promise.resolve(isBanned) : isBanned
+      ban: username => {
+        const ban = at.banned.has(username) ? ({ until: null, whose: 'name', by: 'administrator' } as const) : null
+        return at.directory === 'slow' ? Promise.resolve(ban) : ban
       },
       checkPassword: async (typed, password, { ip }) => {
         at.checked.push({ typed, password, ip })
