@@ -9,7 +9,7 @@ import { Unavailable } from '../problems/unavailable.ts'
 import type { Refuse } from '../telemetry/outages.ts'
 import { isPlausibleName, PASSWORD_BYTES_AT_MOST } from '../users/names.ts'
 import { ko, OPERATION_FAILED, ok, RETRY_LATER, setCookie, targetFields, WRONG_CREDENTIALS } from './answers.ts'
-import { acceptOnlyJson, BadRequest } from './json.ts'
+import { acceptOnlyJson, BadRequest, read } from './json.ts'
 import { type Handler, secondFactorRoutes } from './second-factor.ts'
 
 interface Options {
@@ -60,7 +60,9 @@ export async function api(
       refuse(error)
       return ko(reply.header('retry-after', '5'), 503, OPERATION_FAILED)
     }
-    const status = error instanceof BadRequest || error instanceof z.ZodError ? 400 : (error.statusCode ?? 500)
+    // Nothing is guessed from an error's shape: what is known to be the client's, by our class or the framework's code; all else is a bug.
+    const ofFramework = /^FST_ERR_/.test(error.code ?? '') ? (error.statusCode ?? 500) : 500
+    const status = error instanceof BadRequest ? 400 : ofFramework
     if (status >= 400 && status < 500) return ko(reply, status, publicText[status] ?? 'Bad Request')
     const ref = newReference()
     log.error({ err: error, ref }, 'the API failed on a request')
@@ -119,7 +121,7 @@ export async function api(
   app.post(
     '/api/firstfactor',
     anybody(async (visit, request, reply) => {
-      const entered = firstFactorBody.parse(request.body)
+      const entered = read(firstFactorBody, request.body)
       const answer = await login.signIn(visit, { ...entered, remember: entered.keepMeLoggedIn })
       if (answer.outcome === 'busy') return ko(reply.header('retry-after', answer.retryAfterSeconds), 503, RETRY_LATER)
       if (answer.outcome === 'limited')
@@ -148,7 +150,7 @@ export async function api(
     '/api/user/info/2fa_method',
     signedIn((_visit, request) =>
       // Duo is the only method there is, so that there is nothing to remember.
-      methodBody.parse(request.body).method === 'mobile_push' ? ok() : { status: 'KO', message: OPERATION_FAILED },
+      read(methodBody, request.body).method === 'mobile_push' ? ok() : { status: 'KO', message: OPERATION_FAILED },
     ),
   )
 
@@ -157,7 +159,7 @@ export async function api(
   app.post(
     '/api/checks/safe-redirection',
     anybody((visit, request, reply) => {
-      const { uri } = safeRedirectionBody.parse(request.body)
+      const { uri } = read(safeRedirectionBody, request.body)
       return visit.who === null ? ko(reply, 401, 'Unauthorized') : ok({ ok: isSafe(uri) })
     }),
   )
@@ -165,7 +167,7 @@ export async function api(
   app.post(
     '/api/logout',
     anybody(async (visit, request, reply) => {
-      const { targetURL } = logoutBody.parse(request.body ?? undefined)
+      const { targetURL } = read(logoutBody, request.body ?? undefined)
       const cookie = await login.signOut(visit)
       if (visit.who !== null) reply.setCookie(cookie.name, cookie.value, cookie.options)
       return ok({ safeTargetURL: targetURL !== undefined && isSafe(targetURL) })

@@ -1,8 +1,16 @@
 import type { FastifyInstance } from 'fastify'
+import type { z } from 'zod'
 
 const BODY_BYTES_AT_MOST = 16 * 1024
 
 export class BadRequest extends Error {}
+
+/** What a program sent, as this endpoint takes it. @throws {BadRequest} */
+export function read<T>(schema: z.ZodType<T>, body: unknown): T {
+  const { data, success } = schema.safeParse(body)
+  if (!success) throw new BadRequest('The body is not what this endpoint takes.')
+  return data
+}
 
 /**
  * JSON only, bounded. A doubled key is refused, since two readers would take different ones (RFC 8259, section 4). An empty body is

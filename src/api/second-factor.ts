@@ -5,6 +5,7 @@ import type { Device, Offer, PushView } from '../duo/duo.ts'
 import { whileConnected } from '../http/while-connected.ts'
 import type { Login, Next, Visit } from '../login/login.ts'
 import { ko, OPERATION_FAILED, ok, RETRY_LATER, setCookie, targetFields, WRONG_CREDENTIALS } from './answers.ts'
+import { read } from './json.ts'
 
 export type Handler = (visit: Visit, request: FastifyRequest, reply: FastifyReply) => unknown
 
@@ -61,7 +62,7 @@ export function secondFactorRoutes(app: FastifyInstance, { login, signedIn, redi
   app.post(
     '/api/secondfactor/duo_device',
     signedIn(async (visit, request) => {
-      const { device, method } = duoDeviceBody.parse(request.body)
+      const { device, method } = read(duoDeviceBody, request.body)
       return isMethod(method) && (await login.keepWay(visit, { kind: method, device }))
         ? ok()
         : { status: 'KO', message: OPERATION_FAILED }
@@ -71,7 +72,7 @@ export function secondFactorRoutes(app: FastifyInstance, { login, signedIn, redi
   app.post(
     '/api/secondfactor/duo',
     signedIn(async (visit, request, reply) => {
-      const { targetURL, passcode, device, method } = duoBody.parse(request.body ?? undefined)
+      const { targetURL, passcode, device, method } = read(duoBody, request.body ?? undefined)
       const next = login.next(visit, { rd: targetURL })
       // Proved already, and well enough for where the program wants to go.
       if (visit.level === 2 && next.to !== 'prove') return ok(redirection(visit, targetURL))

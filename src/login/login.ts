@@ -139,7 +139,7 @@ export interface Login {
   keepWay(visit: Visit, way: Way): Promise<boolean>
   /** Ends the session and its push, where there is one. Returns the cookie that makes the browser forget it. */
   signOut(visit: Visit): Promise<Started['cookie']>
-  /** Writes the event under a fresh reference and returns the reference, for a page's reference block. Of what nobody in particular causes, only the first in a minute is written. */
+  /** Writes the event and returns its reference, for a page's reference block: once a minute for each person, and for all together of what nobody in particular causes. */
   report(
     visit: Visit | undefined,
     event: AuditEvent,

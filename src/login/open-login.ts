@@ -12,7 +12,7 @@ import { type RateLimit, rateLimit } from '../http/rate-limit.ts'
 import { newReference } from '../problems/reference.ts'
 import type { Unavailable } from '../problems/unavailable.ts'
 import type { SecondFactor, Session, Sessions, Started } from '../session/session.ts'
-import { type Audit, untilField } from '../telemetry/audit.ts'
+import { type Audit, type AuditEvent, untilField } from '../telemetry/audit.ts'
 import type { Deny } from '../telemetry/denials.ts'
 import { occasional } from '../telemetry/occasional.ts'
 import type { Refuse } from '../telemetry/outages.ts'
@@ -55,6 +55,7 @@ export function openLogin({
 }: Parts): Login {
   const domains = config.session.cookies
   const occasionally = occasional(clock, newReference)
+  const occasionallyOfPeople = occasional(clock, newReference)
   const { rate_limits } = config.server.endpoints
   const firstFactor = rateLimit(rate_limits.first_factor, clock)
   const secondFactor = rateLimit(rate_limits.second_factor_duo, clock)
@@ -168,7 +169,13 @@ export function openLogin({
       if (answer.outcome !== 'accepted') {
         const until = answer.outcome === 'banned' ? untilField(answer.until) : {}
         const cause = answer.outcome === 'refused' && answer.cause !== undefined ? { reason: answer.cause } : {}
-        audit(signInFailure[answer.outcome], { ...facts, ...until, ...cause })
+        const event = signInFailure[answer.outcome]
+        // No name can look like this, and it may be long: nobody fills the disk with it.
+        if (answer.outcome === 'refused' && answer.cause === 'implausible')
+          occasionally('implausible', (_ref, count) =>
+            audit(event, { ...factsOf(visitor), ...cause, ...(count > 0 ? { count } : {}) }),
+          )
+        else audit(event, { ...facts, ...until, ...cause })
         if (answer.outcome === 'refused' || answer.outcome === 'banned')
           note(visitor, { username: answer.username, at: clock(), outcome: answer.outcome, factor: 'password' })
         return answer
@@ -356,12 +363,10 @@ export function openLogin({
           ...fields,
           ...(count > 0 ? { count } : {}),
         })
-      // What anybody can cause is written once in a while, so that nobody fills the disk or hides among his own lines.
-      if (visitor === undefined || visitor.who === null)
-        return occasionally(`${event} ${fields.reason ?? ''} ${fields.host ?? ''}`, write)
-      const ref = newReference()
-      write(ref, 0)
-      return ref
+      // Once in a while, so that nobody fills the disk or hides among his own lines, and a page that is loaded again shows what it showed.
+      const kind = `${event} ${fields.reason ?? ''} ${fields.host ?? ''}`
+      if (visitor === undefined || visitor.who === null) return occasionally(kind, write)
+      return occasionallyOfPeople(ofAll.has(event) ? kind : `${kind} ${visitor.who.person.username}`, write)
     },
   }
 }
@@ -370,6 +375,9 @@ function ownerOf({ session, person }: NonNullable<Visit['who']>): Owner {
   const { username, displayName, emails } = person
   return { sessionKey: session.key, username, displayName, email: emails[0] }
 }
+
+/** What is wrong for everybody who meets it. */
+const ofAll: ReadonlySet<AuditEvent> = new Set(['duo.unavailable', 'duo.misconfigured'])
 
 const signInFailure = {
   refused: 'login.failed',

@@ -238,6 +238,52 @@ describe('gate and portal', () => {
   })
 })
 
+describe('what is only looked at', () => {
+  it('a page that is loaded again keeps its reference, and the log has it once a minute', async () => {
+    const { alice, postern, simulator } = await open()
+    await alice.signIn()
+    simulator.setScenario({ kind: 'server-error', path: 'preauth', times: 100 })
+    const refOf = async () => /[0-9A-Z]{4}-[0-9A-Z]{4}/.exec((await alice.get(`/prove?${alice.at('two')}`)).body)?.[0]
+    const events = () => postern.events('duo.unavailable').filter(({ ref }) => ref !== undefined)
+    const first = await refOf()
+    for (let nth = 0; nth < 10; nth++) expect(await refOf()).toBe(first)
+    expect(events()).toEqual([expect.objectContaining({ ref: first, username: 'alice' })])
+    postern.now += MINUTE
+    const next = await refOf()
+    expect(next).not.toBe(first)
+    expect(events().slice(1)).toEqual([expect.objectContaining({ ref: next, count: 10 })])
+  })
+
+  it('a push that failed is one event, and its page shows the reference of it, however often it is opened', async () => {
+    const { alice, postern, simulator } = await open()
+    await alice.signIn()
+    await alice.get(`/prove?${alice.at('two')}`)
+    simulator.setScenario({ kind: 'server-error', path: 'auth', times: 10 })
+    const waiting = await alice.post(`/prove?${alice.at('two')}`, { way: `push:${PHONE}` })
+    await until(() => postern.events('push.failed').length > 0, 'it is over')
+    const [failed] = postern.events('push.failed')
+    for (let nth = 0; nth < 3; nth++) {
+      const shown = await alice.get(path((await alice.get(waiting)).headers.location))
+      expect(shown.body).toContain(failed?.ref)
+    }
+    const events = postern.events().map(({ event }) => String(event))
+    expect(events.filter(event => /^(push|access|level)\./.test(event))).toEqual(['push.failed'])
+  })
+
+  it('a name that cannot be one is not written down, and told once a minute', async () => {
+    const { alice, postern } = await open()
+    for (let nth = 0; nth < 10; nth++) {
+      await alice.get('/')
+      await alice.post('/login', { username: 'x'.repeat(10_000), password: 'y' })
+    }
+    expect(postern.events('login.failed')).toEqual([expect.objectContaining({ reason: 'implausible' })])
+    expect(postern.text()).not.toContain('xxxxxxxxxx')
+    await alice.get('/')
+    await alice.post('/login', { username: 'alice', password: 'wrong' })
+    expect(postern.events('login.failed').slice(1)).toEqual([expect.objectContaining({ username: 'alice' })])
+  })
+})
+
 describe('every way of Duo', () => {
   it('row 129: wrong passcodes count for the person over all sessions, and end in a pause for each of them', async () => {
     const { alice, postern } = await open()
