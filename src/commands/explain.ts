@@ -114,6 +114,8 @@ const urlFaults = {
   'too-long': 'it is longer than 4 KB',
 } as const
 
+const withoutGroups = 'judged without groups. Give them with --groups.'
+
 /** Groups as given, else those of the users file or the directory. */
 async function subjectOf(
   config: Config,
@@ -125,17 +127,20 @@ async function subjectOf(
   const { file, ldap } = config.authentication_backend
   if (ldap !== undefined) return subjectOfDirectory(ldap, username, notes)
   const read = file === undefined ? undefined : await readUsersFile(file)
-  const entry = read?.ok ? read.users.resolve(username) : undefined
+  if (read?.ok === false) {
+    notes.push(`The users file cannot be used (postern check says why): ${withoutGroups}`)
+    return { username, groups: [] }
+  }
+  const entry = read?.users.resolve(username)
   notes.push(
     entry === undefined
-      ? `${username} is not in the users file: judged without groups. Give them with --groups.`
+      ? `${username} is not in the users file: ${withoutGroups}`
       : 'The groups are those of the users file.',
   )
   return { username: entry?.person.username ?? username, groups: entry?.person.groups ?? [] }
 }
 
 async function subjectOfDirectory(config: LdapConfig, username: string, notes: string[]): Promise<Subject> {
-  const withoutGroups = 'judged without groups. Give them with --groups.'
   try {
     const directory = ldapDirectory(await ldapSettings(config), Date.now, () => {})
     const entry = await directory.identify(username)

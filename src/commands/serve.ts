@@ -7,6 +7,7 @@ import { loadConfig } from '../config/load.ts'
 import { formatProblem } from '../config/problem.ts'
 import { openReload } from '../config/reload.ts'
 import type { ListenAddress } from '../config/schema.ts'
+import { removeStaleSocket } from '../config/stale-socket.ts'
 import { buildServer } from '../server.ts'
 import { StorageProblem } from '../storage/storage-problem.ts'
 import { createLog } from '../telemetry/log.ts'
@@ -49,21 +50,29 @@ export async function serve(options: { config: string }): Promise<number> {
   return code
 }
 
+// Node says EACCES of a socket whose folder is missing, too.
+const inTheWay = {
+  EADDRINUSE: {
+    tcp: 'something else listens there already',
+    unix: 'something else listens there already, or a file that is no socket stands there',
+  },
+  EACCES: {
+    tcp: 'this user may not listen there; ports below 1024 are for root',
+    unix: 'its folder is missing, or this user may not write to it',
+  },
+} as const
+
 /** False when the address cannot be had; the server is closed then. */
 export async function listen(app: FastifyInstance, address: ListenAddress, log: FastifyBaseLogger): Promise<boolean> {
   try {
+    await removeStaleSocket(address)
     const place = await app.listen(listenOptions(address))
     log.info({ address: place }, 'serving')
     return true
   } catch (error) {
     const place = shownAddress(address)
     const code = error instanceof Error && 'code' in error ? error.code : undefined
-    const why =
-      code === 'EADDRINUSE'
-        ? 'something else listens there already'
-        : code === 'EACCES'
-          ? 'this user may not listen there'
-          : String(error)
+    const why = code === 'EADDRINUSE' || code === 'EACCES' ? inTheWay[code][address.kind] : String(error)
     log.fatal({ address: place }, `cannot listen on server.address ${place}: ${why}`)
     await app.close()
     return false

@@ -4,6 +4,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { SECOND } from '../clock.ts'
 import { listenOptions, shownAddress } from '../config/listen-address.ts'
 import type { ListenAddress } from '../config/schema.ts'
+import { removeStaleSocket } from '../config/stale-socket.ts'
 import { isReason } from '../problems/problems.ts'
 import { type Audit, type AuditEvent, severity } from './audit.ts'
 
@@ -95,6 +96,7 @@ export async function serveMetrics(
     },
   )
   server.maxConnections = 20
+  await removeStaleSocket(address)
   await new Promise<void>((resolve, reject) => {
     server.once('error', cause =>
       reject(

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
-import { request } from 'undici'
+import { Client, request } from 'undici'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { demoUsers } from '../../src/commands/simulator.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
@@ -69,6 +69,25 @@ describe('postern serve', () => {
     const running = serve(setup)
     expect(await running.exit).toBe(1)
     expect(running.output()).toContain(`127.0.0.1:${setup.port}: something else listens there already`)
+  })
+
+  it('listens on a unix socket that a killed one left behind, and never on one that is in use', async () => {
+    const setup = await setUp({ trustedProxies: ['unix'] })
+    const path = join(setup.folder, 'postern.sock')
+    const text = readFileSync(setup.configFile, 'utf8')
+    writeFileSync(setup.configFile, text.replace(/address: tcp\S+/, `address: unix://${path}`))
+    const first = await serving(setup)
+    await first.stop('SIGKILL')
+    expect(existsSync(path)).toBe(true)
+    await serving(setup)
+    const late = serve(setup)
+    expect(await late.exit).toBe(1)
+    expect(late.output()).toContain(`unix://${path}: something else listens there already`)
+    const dispatcher = new Client('http://auth.postern.localhost', { socketPath: path })
+    onTestFinished(() => dispatcher.close())
+    const { statusCode, body } = await request('http://auth.postern.localhost/api/health', { dispatcher })
+    await body.dump()
+    expect(statusCode).toBe(200)
   })
 
   it('row 162: SIGTERM answers what is held and ends within the deadline with exit code 0', async () => {
