@@ -162,7 +162,7 @@ export const problems = {
   },
   'directory-base': {
     title: 'The directory has nothing at the place where people or groups are looked for',
-    mend: 'Check authentication_backend.ldap.base_dn, additional_users_dn and additional_groups_dn; Postern’s account must be allowed to see them.',
+    mend: 'Check authentication_backend.ldap.base_dn, additional_users_dn and additional_groups_dn; Postern’s account must be allowed to see them. Referrals are not followed: give the server that has the people.',
   },
   'records-down': {
     title: 'The records cannot be reached or written',

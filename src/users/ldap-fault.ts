@@ -4,8 +4,11 @@ import { DirectoryDown } from './users.ts'
 
 export type LdapReason = Extract<Reason, `directory-${string}`>
 
+const REFERRAL = 10
+
 const reasons: Readonly<Record<number, LdapReason>> = {
   8: 'directory-tls', // strongerAuthRequired
+  [REFERRAL]: 'directory-base',
   13: 'directory-tls', // confidentialityRequired
   32: 'directory-base', // noSuchObject
   48: 'directory-denied', // inappropriateAuthentication
@@ -26,6 +29,9 @@ export function reasonOf(error: unknown): LdapReason {
 /** `connect ECONNREFUSED 127.0.0.1:389`, without the stack. Where a name has several addresses, Node packs one error for each and no words. */
 export function sayingOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') return error.errors.map(sayingOf).join('; ')
+  // ldapts has no words for it.
+  if (error instanceof ResultCodeError && error.code === REFERRAL)
+    return 'it refers to another server, and referrals are not followed'
   return error instanceof Error ? error.message.trim() || error.name : String(error)
 }
 

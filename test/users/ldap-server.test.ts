@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { HOUR, MINUTE, SECOND } from '../../src/clock.ts'
 import { openPostern } from '../support/in-process.ts'
 import { endsWithSuite, temporaryFolder, until } from '../support/process.ts'
@@ -17,7 +17,7 @@ beforeAll(async () => {
 const john = 'uid=john,ou=people,dc=example,dc=com'
 beforeEach(() => slapd.change(client => client.modify(john, [replace('userPassword', 'johns password')])))
 
-async function opened(keys: Record<string, unknown> = {}) {
+async function opened(keys: Record<string, unknown> = {}, home?: string) {
   const ldap = {
     address: `ldap://localhost:${slapd.port}`,
     implementation: 'rfc2307bis',
@@ -35,6 +35,7 @@ async function opened(keys: Record<string, unknown> = {}) {
     { domain: 'public.postern.localhost', policy: 'bypass' },
   ]
   const postern = await openPostern({
+    ...(home === undefined ? {} : { folder: home }),
     rules,
     people: JSON.stringify({ refresh_interval: '5m', ldap }),
     more: 'regulation: { max_retries: 3 }\n',
@@ -155,7 +156,11 @@ describe('people of a directory', () => {
       pass(HOUR)
       expect((await gate(cookie)).status).toBe(503)
       expect((await gate(cookie, 'public')).status).toBe(200)
-      const said = postern.text().match(/"reason":"directory-down"[^}]*"msg":"The directory does not answer:/g) ?? []
+      const said =
+        postern
+          .text()
+          .match(/"reason":"directory-down"[^}]*"msg":"The directory does not answer:(?! people are still refused)/g) ??
+        []
       expect(said).toHaveLength(1)
       expect(postern.text()).not.toContain('johns password')
     } finally {
@@ -165,6 +170,26 @@ describe('people of a directory', () => {
     await until(async () => (await gate(cookie)).status === 200, 'it recovers by itself')
     expect(await notices()).toEqual([])
     expect((await signIn('john', 'johns password')).statusCode).toBe(200)
+  })
+
+  it('row 101: a Postern that is restarted while it is down knows nobody, ends no session, and knows them again with it', async () => {
+    const home = temporaryFolder()
+    const before = await opened({}, home)
+    const cookie = await before.cookieOf()
+    await before.postern.app.close()
+    await slapd.stop()
+    const after = await opened({}, home)
+    try {
+      for (let i = 0; i < 3; i++) {
+        after.pass(2 * SECOND)
+        expect((await after.gate(cookie)).status).toBe(503)
+      }
+      expect((await after.gate(cookie, 'public')).status).toBe(200)
+    } finally {
+      await slapd.start()
+    }
+    after.pass(2 * SECOND)
+    await until(async () => (await after.gate(cookie)).status === 200, 'it recovers by itself')
   })
 
   it('row 101: one that hangs is given up after the timeout', async () => {
@@ -182,6 +207,33 @@ describe('people of a directory', () => {
       slapd.thaw()
     }
   })
+
+  it.each(['itself', 'another, which refers back'])(
+    'row 101: a referral to %s is not followed: refused at once, with the cause in the log, and nothing is counted',
+    async whom => {
+      const dn = `ou=${whom.slice(0, 7)},dc=example,dc=com`
+      const referral = ({ port }: Slapd) => ({
+        objectClass: ['referral', 'extensibleObject'],
+        ref: `ldap://localhost:${port}/${dn}`,
+      })
+      const other = whom === 'itself' ? slapd : await startSlapd(onTestFinished)
+      await slapd.change(client => client.add(dn, referral(other)))
+      if (other !== slapd) await other.change(client => client.add(dn, referral(slapd)))
+      const { postern, signIn, gate, pass } = await opened({ additional_users_dn: `ou=${whom.slice(0, 7)}` })
+      const began = performance.now()
+      for (let i = 0; i < 5; i++) {
+        pass(2 * SECOND)
+        expect((await signIn('john', 'johns password')).statusCode).toBe(503)
+        expect((await gate(undefined, 'public')).status).toBe(200)
+      }
+      expect(performance.now() - began).toBeLessThan(5000) // the deadline of a single look-up
+      const said = postern
+        .text()
+        .match(/"reason":"directory-base"[^}]*"msg":"The directory has nothing[^"]*referrals are/g)
+      expect(said).toHaveLength(1)
+      expect(postern.events('login.failed')).toEqual([])
+    },
+  )
 
   it.each([
     ['a certificate of a CA that is not trusted', { tls: {} }, 'directory-tls'],
