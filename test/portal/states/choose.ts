@@ -1,0 +1,115 @@
+import { choice } from '../fake-login.ts'
+import type { State } from '../states.ts'
+import { again, everyWay, offered, passcode, phone, signedIn, two, work } from './scenes.ts'
+
+const tablet = { id: 'DPHONE2', name: 'iPad (living room)', number: '', capabilities: ['auto', 'push'], nextCode: null }
+
+/** Of src/portal/pages/choose.tsx. */
+export const chooseStates: readonly State[] = [
+  {
+    id: 'choose',
+    url: `/prove?${two}`,
+    status: 200,
+    title: 'Confirm it’s you',
+    focus: null,
+    scene: offered(choice([phone, tablet, work], [], { preferred: { kind: 'push', device: 'DPHONE2' } })),
+  },
+  { id: 'choose.one', url: `/prove?${two}`, status: 200, title: 'Confirm it’s you', focus: null, scene: signedIn() },
+  {
+    id: 'choose.allow',
+    url: `/prove?${two}`,
+    status: 200,
+    title: 'Confirm it’s you',
+    focus: null,
+    scene: offered({ kind: 'allow', said: 'Allowing unknown user' }),
+  },
+  {
+    id: 'choose.cancelled',
+    url: `/prove?${two}&m=1`,
+    status: 200,
+    title: 'Cancelled',
+    focus: '.notice',
+    scene: signedIn(),
+    message: () => ({ kind: 'cancelled' }),
+  },
+  {
+    id: 'choose.failed',
+    url: `/prove?${two}&m=1`,
+    status: 200,
+    title: 'Didn’t work',
+    focus: '.notice',
+    scene: signedIn(),
+    message: () => ({ kind: 'failed', ref: '7K4M-Q2XD' }),
+  },
+  {
+    id: 'choose.unknown-device',
+    url: `/prove?${two}&m=1`,
+    status: 200,
+    title: 'Confirm it’s you',
+    focus: '.notice',
+    scene: offered(choice([phone, work])),
+    message: () => ({ kind: 'unknown-device' }),
+  },
+  {
+    id: 'choose.ways',
+    url: `/prove?${two}`,
+    status: 200,
+    title: 'Confirm it’s you',
+    focus: null,
+    scene: offered(choice([phone], everyWay.slice(1))),
+    duo: { remembered_devices: true },
+  },
+  {
+    id: 'choose.many',
+    url: `/prove?${two}`,
+    status: 200,
+    title: 'Confirm it’s you',
+    focus: null,
+    scene: offered(choice([phone, tablet], everyWay.slice(1), { preferred: { kind: 'phone', device: 'DPHONE1' } })),
+    duo: { remembered_devices: true },
+  },
+  {
+    id: 'choose.age',
+    url: `/prove?${two}`,
+    status: 200,
+    title: 'Confirm it’s you',
+    focus: null,
+    scene: () => ({ level: 2, next: { ...again, why: 'age' } }),
+  },
+  {
+    id: 'choose.factor',
+    url: `/prove?${two}`,
+    status: 200,
+    title: 'Confirm it’s you',
+    focus: null,
+    scene: () => ({ level: 2, next: { ...again, why: 'factor', factors: ['duo'] } }),
+  },
+  {
+    id: 'choose.forgotten',
+    url: `/prove?${two}`,
+    status: 200,
+    title: 'Confirm it’s you',
+    focus: '.notice',
+    scene: offered(choice([tablet], [passcode], { forgotten: 'Pixel 9' })),
+  },
+  {
+    id: 'choose.sms-refused',
+    url: `/prove?${two}&m=1`,
+    status: 200,
+    title: 'Confirm it’s you',
+    focus: '.notice',
+    scene: offered(choice([phone], everyWay.slice(1))),
+    message: () => ({ kind: 'sms-refused', said: 'Error sending SMS' }),
+  },
+  {
+    id: 'choose.failmode',
+    url: `/prove?${two}`,
+    status: 200,
+    title: 'Confirm it’s you',
+    focus: null,
+    scene: offered({
+      kind: 'failmode',
+      trouble: { kind: 'unavailable', reason: 'duo-unreachable', detail: 'ECONNREFUSED' },
+    }),
+  },
+]

@@ -1,0 +1,95 @@
+import type { State } from '../states.ts'
+import { signedIn, two } from './scenes.ts'
+
+/** Of src/portal/pages/signin.tsx. */
+export const signinStates: readonly State[] = [
+  { id: 'signin', url: `/?${two}`, status: 200, title: 'Sign in', focus: '#username' },
+  {
+    id: 'signin.plain',
+    url: '/',
+    status: 200,
+    title: 'Sign in',
+    focus: '#username',
+    scene: () => ({ simulated: true }),
+  },
+  {
+    id: 'signin.wrong',
+    url: `/?${two}&m=1`,
+    status: 200,
+    title: 'Error: Sign in',
+    focus: '.notice',
+    message: () => ({ kind: 'wrong', username: 'alice', triesLeft: 2 }),
+  },
+  {
+    id: 'signin.empty',
+    url: `/?m=1`,
+    status: 200,
+    title: 'Error: Sign in',
+    focus: '.notice',
+    message: () => ({ kind: 'empty', username: '', missing: 'both' }),
+  },
+  {
+    id: 'signin.banned',
+    url: '/?m=1',
+    status: 429,
+    title: 'Paused – Sign in',
+    focus: 'h1',
+    message: now => ({ kind: 'banned', username: 'alice', until: now + 297_000, whose: 'name', by: 'regulation' }),
+  },
+  {
+    id: 'signin.banned.endless',
+    url: '/?m=1',
+    status: 403,
+    title: 'Paused – Sign in',
+    focus: 'h1',
+    message: () => ({ kind: 'banned', username: 'alice', until: null, whose: 'name', by: 'administrator' }),
+  },
+  {
+    id: 'signin.expired',
+    url: `/?${two}`,
+    status: 200,
+    title: 'Sign in',
+    focus: '.notice',
+    scene: () => ({ ended: 'inactive' }),
+  },
+  {
+    id: 'signin.stale',
+    url: '/?m=1',
+    status: 200,
+    title: 'Sign in',
+    focus: '.notice',
+    message: () => ({ kind: 'stale' }),
+  },
+  { id: 'signin.cookies', url: '/?m=1', status: 200, title: 'Sign in', focus: '.notice' },
+  {
+    id: 'signin.again',
+    url: `/?${two}`,
+    status: 200,
+    title: 'Sign in',
+    focus: '#password',
+    scene: signedIn({ next: { to: 'password', host: 'two.postern.localhost', maxAge: 3_600_000 } }),
+  },
+  {
+    id: 'help',
+    url: '/help',
+    status: 200,
+    title: 'Help',
+    focus: null,
+    portal: {
+      help: {
+        text: 'Call the service desk, Monday to Friday from 8 to 18.',
+        email: 'help@example.com',
+        phone: '+44 20 7946 0000',
+        url: 'https://example.com/help',
+      },
+    },
+  },
+  {
+    id: 'end.fraud',
+    url: '/?m=1',
+    status: 200,
+    title: 'Sign-in stopped',
+    focus: 'h1',
+    message: () => ({ kind: 'fraud', username: 'alice', ref: '7K4M-Q2XD' }),
+  },
+]
