@@ -69,8 +69,8 @@ export const testNeeds = [
   {
     name: 'chromium',
     why: 'a real browser for what a person sees',
-    found: 'command -v chromium',
-    debian: ['chromium'],
+    found: 'command -v chromium-headless-shell',
+    debian: ['chromium-headless-shell'],
     tests: ['test/browser/**', 'test/screenshots/**', 'test/simulator/phone-app*'],
   },
   {

@@ -1,15 +1,16 @@
 import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { choice, pixel, waitingPush } from '../portal/fake-login.ts'
-import { launchChromium, type Standing, standing } from '../portal/in-browser.ts'
+import { type Standing, standing } from '../portal/in-browser.ts'
 import type { State } from '../portal/states.ts'
-import { until } from '../support/process.ts'
+import { openBrowser } from '../support/browser.ts'
+import { endsWithSuite, until } from '../support/process.ts'
 
 let browser: Browser
+const cleanup = endsWithSuite()
 beforeAll(async () => {
-  browser = await launchChromium()
+  browser = await openBrowser(cleanup)
 })
-afterAll(() => browser?.close())
 
 async function open(scene: NonNullable<State['scene']>, javaScriptEnabled = true) {
   const portal = await standing({ scene })

@@ -1,15 +1,16 @@
 import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { waitingPush } from '../portal/fake-login.ts'
-import { launchChromium, standing } from '../portal/in-browser.ts'
+import { standing } from '../portal/in-browser.ts'
 import type { State } from '../portal/states.ts'
-import { until } from '../support/process.ts'
+import { openBrowser } from '../support/browser.ts'
+import { endsWithSuite, until } from '../support/process.ts'
 
 let browser: Browser
+const cleanup = endsWithSuite()
 beforeAll(async () => {
-  browser = await launchChromium()
+  browser = await openBrowser(cleanup)
 })
-afterAll(() => browser?.close())
 
 const focused = (page: Page, selector: string) =>
   page.evaluate(wanted => document.activeElement?.matches(wanted) ?? false, selector)

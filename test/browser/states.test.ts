@@ -1,17 +1,18 @@
 import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { launchChromium, openState } from '../portal/in-browser.ts'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { openState } from '../portal/in-browser.ts'
 import { type State, states } from '../portal/states.ts'
 import { violations } from '../support/axe.ts'
-import { until } from '../support/process.ts'
+import { openBrowser } from '../support/browser.ts'
+import { endsWithSuite, until } from '../support/process.ts'
 
 let browser: Browser
 let page: Page // one for all: a page of its own takes a state longer than all that is looked at
+const cleanup = endsWithSuite()
 beforeAll(async () => {
-  browser = await launchChromium()
+  browser = await openBrowser(cleanup)
   page = await browser.newPage()
 })
-afterAll(() => browser?.close())
 
 const focused = (page: Page, selector: string) =>
   page.evaluate(wanted => document.activeElement?.matches(wanted) ?? false, selector)

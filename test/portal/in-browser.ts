@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import Fastify from 'fastify'
-import { type Browser, type ConsoleMessage, chromium, type Page, type Route } from 'playwright-core'
+import type { ConsoleMessage, Page, Route } from 'playwright-core'
 import { parseUrl } from '../../src/http/original-url.ts'
 import { createGatePages } from '../../src/portal/gate-pages.ts'
 import { foreignPageHeaders } from '../../src/portal/headers.ts'
@@ -8,21 +8,6 @@ import { createMessages } from '../../src/portal/message.ts'
 import { freePort } from '../support/process.ts'
 import { portalUnderTest, SECRET, testConfig, type UnderTest } from './portal-under-test.ts'
 import type { State } from './states.ts'
-
-/** Debian's Chromium, without what it does for itself. */
-export function launchChromium(): Promise<Browser> {
-  return chromium.launch({
-    executablePath: '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  })
-}
 
 export interface Standing extends UnderTest {
   /** `http://auth.postern.localhost:PORT` */

@@ -1,9 +1,11 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { launchChromium, openState } from '../portal/in-browser.ts'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { openState } from '../portal/in-browser.ts'
 import { states } from '../portal/states.ts'
+import { openBrowser } from '../support/browser.ts'
+import { endsWithSuite } from '../support/process.ts'
 
 const out = join(import.meta.dirname, 'out')
 const sizes = { phone: { width: 360, height: 740 }, desktop: { width: 1280, height: 800 } } as const
@@ -13,12 +15,12 @@ const only = process.env.STATE
 describe.runIf(process.env.POSTERN_LONG === '1')('pictures of every state', () => {
   let browser: Browser
   let page: Page
+  const cleanup = endsWithSuite()
   beforeAll(async () => {
     mkdirSync(out, { recursive: true })
-    browser = await launchChromium()
+    browser = await openBrowser(cleanup)
     page = await browser.newPage()
   })
-  afterAll(() => browser?.close())
 
   const wanted = states.filter(({ id }) => only === undefined || id.startsWith(only))
   it.each(wanted)('$id', async state => {

@@ -13,9 +13,9 @@ const quiet = [
   '--disable-sync',
 ]
 
-/** Debian's Chromium. Closed by `cleanup`. */
+/** Debian's Chromium without windows, which takes half the time of the one that has them. Closed by `cleanup`. */
 export async function openBrowser(cleanup: (end: () => Promise<void>) => void): Promise<Browser> {
-  const executablePath = requiredProgram('chromium', 'apt-get install chromium')
+  const executablePath = requiredProgram('chromium-headless-shell', 'apt-get install chromium-headless-shell')
   const browser = await chromium.launch({ executablePath, args: quiet })
   cleanup(() => browser.close())
   return browser
