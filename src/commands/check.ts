@@ -7,6 +7,7 @@ import { problems as catalogue } from '../problems/problems.ts'
 import { slowHashes } from '../users/costs.ts'
 import { readUsersFile } from '../users/people.ts'
 import { everybodyOf, type UsersFile } from '../users/users-file.ts'
+import { unknownSubjects } from './subjects.ts'
 
 /**
  * Tells all that is wrong with a configuration, and with the users file and the certificates that it names, without starting anything or asking anybody.
@@ -20,6 +21,7 @@ export async function check(options: { config: string }): Promise<number> {
   if (loaded.ok && file !== undefined) {
     const read = await readUsersFile(file)
     problems.push(...inOrder(read.ok ? read.warnings : read.problems))
+    if (read.ok) problems.push(...unknownSubjects(loaded.config, read.users, loaded.locate))
     const slow = read.ok ? await slowHashes(read.users) : []
     const unasked = read.ok ? namesNotForDuo(loaded.config.duo_api, read.users) : []
     for (const message of [...slow, ...unasked])

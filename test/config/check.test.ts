@@ -67,6 +67,25 @@ describe('postern check', () => {
     expect(mails.lines.join('\n')).toContain('that Duo could have: a@x, a@y, b|c.')
   })
 
+  it('names users and groups of rules that the users file does not have, each with its line and the nearest', async () => {
+    const rules = `access_control:
+  rules:
+    - { domain: a.example.com, policy: one_factor, subject: 'user:jhon' }
+    - domain: b.example.com
+      policy: one_factor
+      subject: ['user:john', ['user:john', 'group:stuff'], 'group:admins', 'group:staff']
+`
+    const users = `users:\n  john:\n    displayname: John\n    groups: [staff]\n    password: ${hash}\n`
+    const { code, lines } = await check(good.replace(/access_control.*\n/, rules), users)
+    expect(code).toBe(0)
+    expect(lines).toEqual([
+      'postern.yml:7:61: warning: access_control.rules[0].subject: Nobody in the users file is named “jhon”. Did you mean “john”?',
+      'postern.yml:10:44: warning: access_control.rules[1].subject: Nobody in the users file is in a group “stuff”. Did you mean “staff”?',
+      'postern.yml:10:60: warning: access_control.rules[1].subject: Nobody in the users file is in a group “admins”.',
+      'postern.yml can be used, with 3 warnings.',
+    ])
+  })
+
   it('names files with certificates that are not there, or hold none', async () => {
     const redis = 'redis: { host: redis, tls: { ca_file: no-such.pem } }, '
     const config = good
