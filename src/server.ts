@@ -96,7 +96,7 @@ async function furnish(
     'Whether the records could not be reached, or not be written, at the last try.',
     () => Number(storage.isDown),
   )
-  const sessions = await openSessions({ config: config.session, storage, redis, clock, log, audit })
+  const sessions = await openSessions({ config: config.session, storage, redis, clock, log, audit, serves: true })
   app.addHook('onClose', () => sessions.close())
   const counters = redis === null ? sqliteCounters(storage, clock) : redisCounters(redis, clock)
   const users = await openUsers({

@@ -144,6 +144,18 @@ export const problems = {
     title: 'The session store does not answer',
     mend: 'The log has the cause under the reference; check storage.local.path and the disk.',
   },
+  'store-older': {
+    title: 'The store is an older copy that was brought back',
+    mend: 'All sessions and remembered browsers in it were ended, since some of them may have been ended before: people sign in again. What else it holds is of that time too: look at postern bans list.',
+  },
+  'store-alone': {
+    title: 'The storage file came without its -mark file, which tells whether it is an older copy',
+    mend: 'All sessions and remembered browsers in it were ended: people sign in again. When you move the storage file, move all files whose names begin as its name does, while Postern is stopped.',
+  },
+  'store-mark': {
+    title: 'It cannot be noted when the store of sessions was in use last',
+    mend: 'An older copy that is brought back would not be noticed: see that there is room in the folder of the storage file and that Postern may write there, or that the records can be written. Postern tries again every minute.',
+  },
   'session-secrets': {
     title: 'Several Posterns use one store of sessions with different secrets',
     mend: 'Give all of them the same session.secret: nobody who signed in at one of them is known to the others.',
@@ -187,6 +199,14 @@ export const problems = {
   'storage-moved': {
     title: 'The storage file was deleted or moved away under the running server',
     mend: 'Move it back together with its -wal and -shm files, and it goes on; or restore it from a backup and restart Postern. Until then people stay signed in, and nobody signs in or out.',
+  },
+  'storage-overwritten': {
+    title: 'An older copy was written over the storage file while Postern used it',
+    mend: 'Restart Postern: it takes the copy then, and ends all sessions in it. Until then nobody signs in, and nobody is let in by a session. Stop it first the next time.',
+  },
+  'storage-wal': {
+    title: 'The storage file is an older copy, and a -wal is beside it that may not be its own',
+    mend: 'Bring the copy back once more, with no -wal and -shm files beside it. Where it was backed up together with them, bring back all three and let SQLite join them: sqlite3 FILE "PRAGMA wal_checkpoint(TRUNCATE)".',
   },
   'storage-authelia': {
     title: 'The storage file is Authelia’s',

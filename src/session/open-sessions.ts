@@ -10,6 +10,7 @@ import type { Audit } from '../telemetry/audit.ts'
 import { occasional } from '../telemetry/occasional.ts'
 import { cookieOptions, cookieValuesSignedWith } from './cookie.ts'
 import { judge, NOBODY, whyOver } from './judge.ts'
+import { watchOlderCopies } from './older-copies.ts'
 import { recordsTaggedWith } from './record.ts'
 import { redisStore } from './redis-store.ts'
 import { watchSecrets } from './secrets.ts'
@@ -20,12 +21,14 @@ import type { LookedUp } from './store.ts'
 
 interface Parts {
   readonly config: Config['session']
-  readonly storage: Pick<Storage, 'sessions' | 'health'>
+  readonly storage: Pick<Storage, 'sessions' | 'health' | 'mark' | 'records'>
   /** Null: they are kept in the SQLite file of this machine. */
   readonly redis: Redis | null
   readonly clock: Clock
   readonly log: FastifyBaseLogger
   readonly audit: Audit
+  /** A server, which notes that the store is in use, and ends what an older copy of it has. A command beside it does neither. */
+  readonly serves?: true
 }
 
 // cookieValues() stops there: with more than it tells, the answer would depend on their order.
@@ -36,15 +39,24 @@ const REMEMBERED_STAMP_EVERY = 10 * MINUTE
 const SHOWN_OF_A_PREFIX = 10
 
 /** Sessions over the store of this configuration: what one process ends, no other lets in from its next turn on. */
-export async function openSessions({ config, storage, redis, clock, log, audit }: Parts): Promise<Sessions> {
+export async function openSessions(parts: Parts): Promise<Sessions> {
+  const { config, storage, redis, clock, log, audit } = parts
   const now = steadyClock(clock, log)
   const values = cookieValuesSignedWith(config.secret)
   const records = recordsTaggedWith(config.secret)
   const domains = new Map(config.cookies.map(domain => [domain.domain, domain]))
+  const olderCopies = parts.serves === undefined ? null : watchOlderCopies({ storage, redis, clock, now, log, audit })
+  const requireOurs = () => olderCopies?.requireOurs()
   const store =
     redis === null
       ? sqliteStore({ file: storage, values, records, now, log, audit })
-      : redisStore({ redis, values, records, clock, now, log, audit, isInactive })
+      : redisStore({ redis, values, records, clock, now, log, audit, isInactive, requireOurs })
+  try {
+    await olderCopies?.begin(before => store.endAll(before, lives))
+  } catch (error) {
+    store.close()
+    throw error
+  }
   const secrets = await watchSecrets({ store, fingerprint: records.secretFingerprint, now, log })
 
   const occasionally = occasional(clock, newReference)
@@ -152,6 +164,7 @@ export async function openSessions({ config, storage, redis, clock, log, audit }
 
     end: ({ key }) => asked(store.end(key)),
     endAllOf: (username, { except } = {}) => asked(store.endAllOf(username, except)),
+    endAll: () => asked(store.endAll(Number.POSITIVE_INFINITY, lives)),
 
     list: async username => lately(await asked(store.allOf(username))),
     listAll: async limit => lately(await asked(store.some(limit, lives))),
@@ -177,6 +190,7 @@ export async function openSessions({ config, storage, redis, clock, log, audit }
     async close() {
       secrets.close()
       store.close()
+      await olderCopies?.close()
     },
   }
 }

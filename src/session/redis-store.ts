@@ -7,7 +7,7 @@ import { beyondLimit } from './judge.ts'
 import { localCache } from './local-cache.ts'
 import { recent } from './recent.ts'
 import type { Records } from './record.ts'
-import { keyIn, RECORDS, redisRecords } from './redis-records.ts'
+import { type Answer, keyIn, RECORDS, redisRecords } from './redis-records.ts'
 import type { SeenSession } from './session.ts'
 import type { LookedUp, SessionStore } from './store.ts'
 
@@ -22,6 +22,8 @@ interface Parts {
   readonly audit: Audit
   /** Whether a stamp that is not the newest would end it. */
   readonly isInactive: (seen: SeenSession) => boolean
+  /** Throws while it is not known whether this Redis is an older copy: nothing in it is believed then. */
+  readonly requireOurs: () => void
 }
 
 const VALUES_AT_MOST = 20_000
@@ -34,13 +36,27 @@ const READ_AT_ONCE = 100
  * the old one dies first, and what is killed in between has ended. An index for each person tells what to end; a key is entered before
  * its record is there, and what was ended under a key is never inserted late.
  */
-export function redisStore({ redis, values, records, clock, now, log, audit, isInactive }: Parts): SessionStore {
+export function redisStore({
+  redis,
+  values,
+  records,
+  clock,
+  now,
+  log,
+  audit,
+  isInactive,
+  requireOurs,
+}: Parts): SessionStore {
   const stored = redisRecords(redis, records)
-  const cache = localCache({ read: stored.read, watch: watcher => redis.watch(RECORDS, watcher), clock })
+  const read = async (key: string) => {
+    requireOurs()
+    return await stored.read(key)
+  }
+  const cache = localCache({ read, watch: watcher => redis.watch(RECORDS, watcher), clock })
   const keyOf = recent<string>(VALUES_AT_MOST / 2)
 
   async function readOrNull(key: string): Promise<SeenSession | null> {
-    const answer = await stored.read(key)
+    const answer = await read(key)
     if (answer === 'invalid') tellInvalid()
     return typeof answer === 'string' ? null : answer
   }
@@ -166,6 +182,22 @@ export function redisStore({ redis, values, records, clock, now, log, audit, isI
       }
     },
 
+    async endAll(before, lives) {
+      let count = 0
+      // Again until there is none left: one that is just being raised has a new key.
+      for (let found = 1; found > 0; ) {
+        found = 0
+        for await (const names of stored.scan('')) {
+          const all = (await inPieces(names.map(keyIn), stored.read)).filter(isSession)
+          const began = all.filter(({ session }) => session.passwordAt < before)
+          const ended = await inPieces(began, async seen => ((await end(seen.session.key)) ? [seen] : []))
+          found += ended.flat().length
+          count += ended.flat().filter(lives).length
+        }
+      }
+      return count
+    },
+
     allOf,
     some: (limit, passes) => some('', limit, passes),
     withKeyPrefix: (prefix, limit) => some(prefix, limit, () => true),
@@ -188,3 +220,5 @@ export function redisStore({ redis, values, records, clock, now, log, audit, isI
     close: () => cache.close(),
   }
 }
+
+const isSession = (answer: Answer): answer is SeenSession => typeof answer !== 'string'

@@ -25,6 +25,10 @@ export interface SessionRows {
   revoke(key: string): void
   /** In `write`. All but the one with the key `except`; returns how many. */
   revokeAllOf(username: string, except: string | undefined): number
+  /** In `write`. */
+  revokeAll(before: Milliseconds): void
+  /** Of those whose password was accepted before. */
+  before(at: Milliseconds): Iterable<StoredRow>
   allOf(username: string): readonly StoredRow[]
   /** Those that have not expired, the one that was active last first. */
   lately(now: Milliseconds): Iterable<StoredRow>
@@ -46,6 +50,7 @@ export function sessionRows(database: DatabaseSync): SessionRows {
   // Beyond 2^53 there is none of ours: what a single look-up calls unreadable must not spoil a list.
   const sane = 's.password_at < 1e15 AND s.expires_at < 1e15 AND a.seen_at < 1e15'
   const allOf = database.prepare(`${seen} s.username = ? AND ${sane}`)
+  const before = database.prepare(`${seen} s.password_at < ? AND ${sane}`)
   const lately = database.prepare(`${seen} s.expires_at > ? AND ${sane} ORDER BY a.seen_at DESC`)
   const withKeyPrefix = database.prepare(`${seen} s.key >= ? AND s.key < ? AND ${sane} ORDER BY s.key LIMIT ?`)
   const noteSecret = database.prepare(
@@ -65,6 +70,8 @@ export function sessionRows(database: DatabaseSync): SessionRows {
   const buryOne = database.prepare(`${bury} WHERE key = ?`)
   const buryAllOf = database.prepare(`${bury} WHERE username = ? AND key <> ?`)
   const removeAllOf = database.prepare('DELETE FROM postern_sessions WHERE username = ? AND key <> ?')
+  const buryAll = database.prepare(`${bury} WHERE password_at < ?`)
+  const removeAll = database.prepare('DELETE FROM postern_sessions WHERE password_at < ?')
   const stamp = database.prepare(
     'UPDATE postern_session_activity SET seen_at = ? WHERE key = ? AND seen_at > ? AND seen_at <= ?',
   )
@@ -114,6 +121,11 @@ export function sessionRows(database: DatabaseSync): SessionRows {
       buryAllOf.run(username, except)
       return Number(removeAllOf.run(username, except).changes)
     },
+    revokeAll(before) {
+      buryAll.run(before)
+      removeAll.run(before)
+    },
+    before: at => before.iterate(at),
     allOf: username => allOf.all(username),
     lately: now => lately.iterate(now),
     // `~` comes after all that a key is made of.

@@ -86,6 +86,8 @@ export interface Sessions {
   end(session: Pick<Session, 'key'>): Promise<void>
   /** All that the person has, over all cookie domains, but the one with the key `except`. Returns how many it ended. */
   endAllOf(username: string, options?: { readonly except?: string }): Promise<number>
+  /** Everybody's. Returns how many it ended. */
+  endAll(): Promise<number>
   /** The person's live sessions, over all cookie domains, the one that was active last first. */
   list(username: string): Promise<readonly SeenSession[]>
   /** Live sessions of everybody, the one that was active last first. Beyond `limit`, which ones are shown is up to the store. */

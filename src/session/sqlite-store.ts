@@ -2,6 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { type Clock, DAY, type Milliseconds, SECOND } from '../clock.ts'
 import { newReference } from '../problems/reference.ts'
 import { isBusy, whenFree } from '../storage/busy.ts'
+import { RecordsDown } from '../storage/records-down.ts'
 import { fileDown } from '../storage/sqlite-dialect.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Audit } from '../telemetry/audit.ts'
@@ -15,7 +16,7 @@ import { type StoredRow, sessionRows } from './session-rows.ts'
 import type { Known, LookedUp, SessionStore } from './store.ts'
 
 interface Parts {
-  readonly file: Pick<Storage, 'sessions' | 'health'>
+  readonly file: Pick<Storage, 'sessions' | 'health' | 'mark'>
   readonly values: CookieValues
   readonly records: Records
   /** Steady. */
@@ -54,12 +55,20 @@ export function sqliteStore({ file, values, records, now, log, audit }: Parts): 
 
   function noticeWrites(): void {
     if (askedThisTurn) return
+    refuseOverwritten()
     const current = rows.version()
     askedThisTurn = true
     setImmediate(endOfTurn)
     if (current === version) return
     version = current
     generation++
+  }
+
+  /** What is read then is of an older copy, or of both. */
+  function refuseOverwritten(): void {
+    if (file.mark?.isOverwritten() !== true) return
+    const error = new Error('an older copy was written over the storage file')
+    throw new RecordsDown(error, file.health.failed('writes', error))
   }
 
   /** After a write of our own everything is looked at again when it is next asked for. */
@@ -79,6 +88,7 @@ export function sqliteStore({ file, values, records, now, log, audit }: Parts): 
   }
 
   function read(key: string): SeenSession | 'gone' | 'invalid' {
+    refuseOverwritten()
     const row = rows.read(key)
     if (row === undefined) return 'gone'
     const seen = row === 'unreadable' ? null : believe(row)
@@ -114,6 +124,7 @@ export function sqliteStore({ file, values, records, now, log, audit }: Parts): 
   }
 
   const believed = (row: StoredRow): readonly SeenSession[] => {
+    refuseOverwritten()
     const seen = believe(row)
     return seen === null ? [] : [seen]
   }
@@ -170,6 +181,13 @@ export function sqliteStore({ file, values, records, now, log, audit }: Parts): 
 
     end: key => write(() => rows.revoke(key)),
     endAllOf: (username, except) => write(() => rows.revokeAllOf(username, except)),
+    endAll: (before, lives) =>
+      write(() => {
+        let count = 0
+        for (const row of rows.before(before)) count += believed(row).filter(lives).length
+        rows.revokeAll(before)
+        return count
+      }),
 
     allOf: username => whenFree(() => rows.allOf(username).flatMap(believed)),
     some: (limit, passes) =>

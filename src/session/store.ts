@@ -28,6 +28,8 @@ export interface SessionStore {
   replace(old: string, key: string, next: (old: SeenSession) => SessionRecord | null): Promise<SessionRecord | null>
   end(key: string): Promise<void>
   endAllOf(username: string, except: string | undefined): Promise<number>
+  /** Everybody's whose password was accepted before this moment. Returns how many of them lived. */
+  endAll(before: Milliseconds, lives: (seen: SeenSession) => boolean): Promise<number>
   allOf(username: string): Promise<readonly SeenSession[]>
   /** `limit` of those that pass the filter; where the store knows, the one that was active last first. */
   some(limit: number, passes: (seen: SeenSession) => boolean): Promise<readonly SeenSession[]>

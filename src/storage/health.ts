@@ -12,7 +12,7 @@ export interface Health {
   failed(what: 'all' | 'writes', error: unknown): string
   worked(wrote: boolean): void
   /** What whoever looks at the file has found, or that it is as it was. */
-  found(standing: 'storage-moved' | 'storage-broken' | null): void
+  found(standing: 'storage-moved' | 'storage-broken' | 'storage-overwritten' | null): void
   /** Whether the records could not be reached, or not be written, when that was tried last. */
   readonly isDown: boolean
 }

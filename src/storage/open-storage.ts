@@ -2,6 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { Kysely } from 'kysely'
 import type { Config } from '../config/schema.ts'
 import { requireKey } from './encryption-key.ts'
+import { moveMark } from './file-mark.ts'
 import { bringUpToDate, type Migrated } from './migrate.ts'
 import { postgresMigrations, sqliteMigrations } from './migrations.ts'
 import {
@@ -37,6 +38,7 @@ export async function openStorage(config: Config['storage'], { log }: Circumstan
       sessions: file.sessions,
       health: file.health,
       counters: file.counters,
+      mark: file.mark,
       async close() {
         await shared.close()
         await file.close()
@@ -67,6 +69,7 @@ export async function openRecords(config: Config['storage'], { log }: Circumstan
     get health(): never {
       throw new Error('there is no file')
     },
+    mark: null,
   }
 }
 
@@ -78,14 +81,22 @@ async function openSqlite(config: Config['storage'], log: FastifyBaseLogger): Pr
     const records = new Kysely<Tables>({ dialect: sqliteDialect(file.connect(), health) })
     await prepare({ db: records, migrations: sqliteMigrations, name: path }, log)
     if (config.postgres === undefined) await requireKey(records, config.encryption_key, path)
+    const sessions = file.connect()
     return {
       records,
       get isDown() {
         return health.isDown
       },
-      sessions: file.connect(),
+      sessions,
       health,
       counters: file.connect(),
+      mark: {
+        path,
+        found: file.marks,
+        holdsRecords: config.postgres === undefined,
+        isOverwritten: file.guard.isOverwritten,
+        move: next => moveMark(sessions, { path, inFile: file.guard.mark, next }),
+      },
       async close() {
         await records.destroy()
         file.close()

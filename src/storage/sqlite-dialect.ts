@@ -56,6 +56,7 @@ const unavailable = new Set([3, 5, 6, 7, SQLITE_READONLY, 10, 11, SQLITE_FULL, 1
 
 /** Tells of what SQLite threw where the disk, or whoever writes for too long, was in the way; null: anything else, which is a bug. */
 export function fileDown(error: unknown, health: Health): RecordsDown | null {
+  if (error instanceof RecordsDown) return error
   const extended = error instanceof Error && 'errcode' in error ? Number(error.errcode) : 0
   const code = extended & 0xff
   if (!unavailable.has(code)) return null

@@ -1,14 +1,17 @@
 import { closeSync, constants, existsSync, fchmodSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Milliseconds } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import { whenFree } from './busy.ts'
-import { guardFile } from './file-guard.ts'
+import { type FileGuard, guardFile } from './file-guard.ts'
+import { marksOf } from './file-mark.ts'
 import { type Health, openHealth } from './health.ts'
 import { standing } from './migrate.ts'
 import { NEEDS, sqliteMigrations } from './migrations.ts'
+import { copyOf, type Marks } from './older-copy.ts'
 import { RecordsDown } from './records-down.ts'
 import { StorageProblem } from './storage-problem.ts'
 
@@ -20,6 +23,8 @@ const AUTHELIA_TABLES = ['authentication_logs', 'totp_configurations', 'user_pre
 const BUSY_TIMEOUT: Milliseconds = 10
 // A new connection reads before it can be asked anything: it waits in place while another process makes the file, or recovers its log.
 const CONNECT_TIMEOUT: Milliseconds = 5_000
+const TRIES_AT_MOST = 20
+const PAUSE: Milliseconds = 100
 
 /** The file of this machine. Where records are in PostgreSQL it need not be named. */
 export const storageFile = ({ local }: Config['storage']): string => resolve(local?.path ?? USUAL_FILE)
@@ -29,6 +34,9 @@ export interface StorageFile {
   /** One more connection. NORMAL would survive a SIGKILL; `synchronous = FULL` survives a power cut too: a logout or a ban that was answered must not be undone by one. */
   connect(): DatabaseSync
   readonly health: Health
+  /** As they were before the file was opened. */
+  readonly marks: Marks
+  readonly guard: Pick<FileGuard, 'isOverwritten' | 'mark'>
   close(): void
 }
 
@@ -39,6 +47,7 @@ export interface StorageFile {
 export async function openFile(path: string, log: FastifyBaseLogger): Promise<StorageFile> {
   prepareFile(path, log)
   refuseForeign(path)
+  const marks = await refuseMixture(path)
   const open: DatabaseSync[] = []
   const connect = (): DatabaseSync => {
     const database = new DatabaseSync(path, { timeout: CONNECT_TIMEOUT, enableForeignKeyConstraints: true })
@@ -60,10 +69,9 @@ export async function openFile(path: string, log: FastifyBaseLogger): Promise<St
       path,
       connect,
       health,
-      close() {
-        guard.close()
-        close()
-      },
+      marks,
+      guard,
+      close: guard.close,
     }
   } catch (error) {
     close()
@@ -76,7 +84,7 @@ function prepareFile(path: string, log: FastifyBaseLogger): void {
   const folder = dirname(path)
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw new StorageProblem('storage-folder', folder)
   // SQLite would make a new file and throw the log of the lost one away, with what was answered for last.
-  if (!existsSync(path) && (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0)
+  if (!existsSync(path) && hasWal(path))
     throw new StorageProblem('storage-broken', `${path} is gone, and its -wal is still there`)
   let file: number | undefined
   try {
@@ -127,6 +135,22 @@ export function refuseForeign(path: string): void {
     database?.close()
   }
 }
+
+/**
+ * A copy was brought back, and a -wal is beside it: that of the file that was there before, perhaps, and together they would be neither of the two. What
+ * SQLite could tell of it is in neither. Where another process is just about to take the copy, this waits for it. Looks without writing.
+ * @throws {StorageProblem}
+ */
+async function refuseMixture(path: string): Promise<Marks> {
+  for (let tries = 1; ; tries++) {
+    const marks = marksOf(path)
+    if (copyOf(marks) !== 'older' || !hasWal(path)) return marks
+    if (tries === TRIES_AT_MOST) throw new StorageProblem('storage-wal', path)
+    await pause(PAUSE)
+  }
+}
+
+const hasWal = (path: string): boolean => (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0
 
 const SQLITE_CORRUPT = 11
 const SQLITE_NOTADB = 26

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Kysely } from 'kysely'
+import type { FileMark } from './file-mark.ts'
 import type { Health } from './health.ts'
 import type { Tables } from './tables.ts'
 
@@ -19,5 +20,7 @@ export interface Storage {
   readonly health: Health
   /** For counters: a connection of its own, so that a rolled-back transaction never forgets a ban. Writes go through `whenFree`. */
   readonly counters: DatabaseSync
+  /** Of the SQLite file; null: there is none. */
+  readonly mark: FileMark | null
   close(): Promise<void>
 }

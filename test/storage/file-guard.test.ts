@@ -1,4 +1,4 @@
-import { closeSync, copyFileSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, copyFileSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { pino } from 'pino'
@@ -11,7 +11,6 @@ function opened() {
   const path = join(temporaryFolder(), 'postern.sqlite3')
   const database = new DatabaseSync(path)
   database.exec('PRAGMA journal_mode = WAL; CREATE TABLE one (n)')
-  onTestFinished(() => database.close())
   const lines: string[] = []
   const health = openHealth('The storage file', pino({}, { write: line => void lines.push(line) }))
   const guard = guardFile(path, [database], health, 5)
@@ -67,5 +66,21 @@ describe(guardFile, () => {
     write('SQLite format 3\0')
     await until(writes, 'it writes again')
     await until(() => lines.length === 2, 'that is told too')
+  })
+
+  it('row 159: looking takes no lock off the file: another process must not take itself for the last', async () => {
+    const { path, writes, lines } = opened()
+    expect(writes()).toBe(true)
+    const inode = String(statSync(path).ino)
+    const locks = () =>
+      readFileSync('/proc/locks', 'utf8')
+        .split('\n')
+        .filter(line => line.includes(`:${inode} `)).length
+    expect(locks()).toBeGreaterThan(0)
+    const file = openSync(path, 'r+')
+    writeSync(file, 'Nonsense here..\0', 0, 'latin1')
+    await until(() => lines.length > 0, 'it was looked at')
+    expect(locks()).toBeGreaterThan(0)
+    closeSync(file)
   })
 })

@@ -27,7 +27,7 @@ interface Cluster {
   readonly seeds: readonly Address[]
   readonly changed: (fault: RedisDown | null) => void
   /** There is a new connection to one of them, over which nothing has been sent yet. */
-  readonly renewed: () => void
+  readonly renewed: (has: (key: string) => boolean) => void
 }
 
 /**
@@ -98,7 +98,7 @@ export function openCluster({ access, seeds, changed, renewed }: Cluster): Serve
       changed(lost) {
         node.tried = true
         for (const watch of watches) watch.leave(name)
-        if (lost === null) renewed()
+        if (lost === null) renewed(key => owners[slotOf(key)] === name)
         else void learn()
         if ([...nodes.values()].every(({ tried }) => tried)) changed(fault())
       },

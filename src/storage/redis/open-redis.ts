@@ -33,14 +33,16 @@ export async function openRedis(
   const trouble = openTrouble(clock, log)
   const first = Promise.withResolvers<RedisDown | null>()
   const doneLately = recentCalls(clock)
+  const listeners: { readonly key: string; readonly tell: () => void }[] = []
   const servers = openServers(config, {
     changed(fault) {
       trouble.connection(fault)
       first.resolve(fault)
     },
-    renewed() {
+    renewed(has) {
       // Commands of one connection are carried out in order: whatever is asked from now on comes after these.
       for (const { key, args } of doneLately.all()) servers.send(key, args).catch(() => {})
+      for (const { key, tell } of listeners) if (has(key)) tell()
     },
   })
   const close = async () => {
@@ -109,6 +111,7 @@ export async function openRedis(
     },
     watch: (beginning, { changed, lost }) =>
       servers.watch(PREFIX + beginning, { changed: key => changed(key.slice(PREFIX.length)), lost }),
+    onRenewed: (key, tell) => void listeners.push({ key: PREFIX + key, tell }),
     get trouble() {
       return trouble.now
     },
@@ -188,7 +191,7 @@ function recentCalls(clock: Clock): { note(call: Call): void; all(): readonly Ca
 
 interface Told {
   readonly changed: (fault: RedisDown | null) => void
-  readonly renewed: () => void
+  readonly renewed: (has: (key: string) => boolean) => void
 }
 
 function openServers(config: RedisConfig, told: Told): Servers {

@@ -17,7 +17,7 @@ interface Primary {
   readonly moves: boolean
   readonly changed: (fault: RedisDown | null) => void
   /** There is a new connection, over which nothing has been sent yet. */
-  readonly renewed: () => void
+  readonly renewed: (has: (key: string) => boolean) => void
 }
 
 /** One server, or whichever of several is the primary at the moment. */
@@ -31,7 +31,7 @@ export function openPrimary({ access, where, moves, changed, renewed }: Primary)
     changed(fault) {
       // A watch belongs to the server that the commands go to.
       for (const watch of watches) watch.leave('the primary is looked for')
-      if (fault === null) renewed()
+      if (fault === null) renewed(() => true)
       changed(fault)
     },
   })

@@ -32,6 +32,8 @@ export interface Redis {
    * beginnings of which one is the start of the other are two watches.
    */
   watch(beginning: string, watcher: Watcher): Watch
+  /** Calls for each new connection to the server that has this key, before anything is read over it: what is there may be another state than before. */
+  onRenewed(key: string, listener: () => void): void
   /** Why it cannot be used at this moment, or cannot be written; null: nothing is known to be wrong. For health and metrics. */
   readonly trouble: Trouble | null
   close(): Promise<void>
