@@ -22,7 +22,7 @@ const counted = z.tuple([number, number, z.union([z.literal('').transform(() => 
 // guesses come at the speed at which passwords are hashed, and one node of a Cluster carries them.
 const prelude = `
 local function whole(n) return string.format('%.0f', n) end
-local base, key = KEYS[1], KEYS[1] .. ':' .. ARGV[1]
+local base, ends, key = KEYS[1], KEYS[1] .. '|ends', KEYS[1] .. ':' .. ARGV[1]
 local now, find, most, lasts, margin = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local h = redis.call('HMGET', key, 'next', 'tries', 'began', 'until', 'by', 'reason')
 local following, tries = tonumber(h[1] or '') or 1, {}
@@ -39,12 +39,24 @@ local function recent()
   return count
 end
 local function reconsider() if ban and ban[3] == 'regulation' and recent() < most then ban = nil end end
+-- What names a ban is cleared up with the next ones, a few at a time: a flood of names does not fill the lists.
+local function sweep()
+  for _, over in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', ARGV[2], 'LIMIT', 0, 20)) do
+    redis.call('ZREM', ends, over)
+    local b = redis.call('HMGET', base .. ':' .. over, 'began', 'until')
+    if not b[1] or b[1] == '' or (b[2] ~= '' and tonumber(b[2]) <= now) then redis.call('ZREM', base, over) end
+  end
+end
 local function save()
   local kept = {}
   for _, try in ipairs(tries) do if try[2] > now - find then kept[#kept + 1] = whole(try[1]) .. '@' .. whole(try[2]) end end
   local b = ban or {'', '', '', ''}
   redis.call('HSET', key, 'next', whole(following), 'tries', table.concat(kept, ','), 'began', b[1], 'until', b[2], 'by', b[3], 'reason', b[4])
   if ban then redis.call('ZADD', base, ban[1], ARGV[1]) else redis.call('ZREM', base, ARGV[1]) end
+  if ban and ban[2] ~= '' then
+    redis.call('ZADD', ends, ban[2], ARGV[1])
+    sweep()
+  else redis.call('ZREM', ends, ARGV[1]) end
   if ban and ban[2] == '' then redis.call('PERSIST', key)
   else redis.call('PEXPIRE', key, whole(math.max(find, ban and tonumber(ban[2]) - now or 0) + margin)) end
 end

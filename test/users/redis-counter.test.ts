@@ -46,6 +46,25 @@ describe(redisCounters, () => {
     expect(await life('bob')).toBe(-1)
   })
 
+  it('row 169: nor do the lists of bans grow with every name that was ever guessed at', async () => {
+    await server.ask('FLUSHALL')
+    const clock = movableClock()
+    const counter = (await connect(server.port, clock.read))('people', { ...limits, max_retries: 1 })
+    await counter.ban('forever', { until: null, reason: null })
+    await counter.ban('long', { until: clock.read() + 60 * MINUTE, reason: null })
+    await counter.ban('lifted', { until: clock.read() + 60 * MINUTE, reason: null })
+    await counter.lift('lifted')
+    for (let at = 0; at < 100; at++) await counter.count(`guess-${at}`)
+    clock.move(5 * MINUTE)
+    // Each ban clears away more than it adds.
+    for (let at = 0; at < 10; at++) await counter.count(`later-${at}`)
+    expect(await server.ask('ZCARD', 'postern:counter:{people}')).toBe('12')
+    expect(await server.ask('ZCARD', 'postern:counter:{people}|ends')).toBe('11')
+    const listed = (await counter.bans(100)).map(({ key }) => key)
+    expect(listed).toHaveLength(12)
+    expect(listed.slice(-2).toSorted()).toEqual(['forever', 'long'])
+  })
+
   it('drops from the list what is over, wherever it stands, and no ban that is in force', async () => {
     await server.ask('FLUSHALL')
     const clock = movableClock()
