@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
@@ -43,6 +44,7 @@ export async function demo({ port }: { port: number }): Promise<number> {
 
 async function start(port: number, atEnd: (end: () => unknown) => void): Promise<void> {
   const at = (name: string) => `${name}.postern.localhost${port === 80 ? '' : `:${port}`}`
+  await requireFree(port)
   const hosts = { portal: at('auth'), apps: { one: at('one'), two: at('two') }, phone: at('phone') }
 
   const folder = await mkdtemp(join(tmpdir(), 'postern-demo-'))
@@ -84,6 +86,20 @@ ${
   alice has one phone, bob has two devices. The password of both is ${DEMO_PASSWORD}
 `)
   console.log('ready')
+}
+
+/** Without this, whatever else answers on the port would be taken for the demo. */
+async function requireFree(port: number): Promise<void> {
+  const server = createServer()
+  try {
+    await once(server.listen({ host: '127.0.0.1', port }), 'listening')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    const why = code === 'EADDRINUSE' ? 'something else listens on it' : `this user may not listen on it (${code})`
+    throw new Error(`port ${port} cannot be had: ${why}. Choose another: --port N`, { cause: error })
+  }
+  server.close()
+  await once(server, 'close')
 }
 
 async function simulatedDuo(atEnd: (end: () => unknown) => void): Promise<{ keys: DuoKeys; phoneUrl: string }> {

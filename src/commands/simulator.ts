@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises'
-import { type SimulatorOptions, startSimulator } from '../simulator/simulator.ts'
+import { type Simulator, type SimulatorOptions, startSimulator } from '../simulator/simulator.ts'
 
 /** The users of the demo and of `postern simulator`: one with a phone, one with two devices. */
 export const demoUsers: SimulatorOptions['users'] = [
@@ -47,7 +47,7 @@ export async function simulator(options: {
 }): Promise<number> {
   const secretKey = options.secretKey ?? process.env.POSTERN_SIMULATOR_SECRET_KEY
   if (!secretKey) {
-    console.error('simulator: give --secret-key, or set POSTERN_SIMULATOR_SECRET_KEY.')
+    console.error('postern simulator: give --secret-key, or set POSTERN_SIMULATOR_SECRET_KEY.')
     return 1
   }
   // Asked for first: a signal that comes while it starts must end it too.
@@ -56,16 +56,17 @@ export async function simulator(options: {
     process.once('SIGINT', resolve)
   })
   const { port, integrationKey, ca, answer, host, phonePort } = options
-  const running = await startSimulator({
-    port,
-    integrationKey,
-    secretKey,
-    users: demoUsers,
-    ...(answer && { answer }),
-    ...(host && { host, phoneHosts: [host] }),
-    ...(phonePort !== undefined && { phonePort }),
-  })
+  let running: Simulator | undefined
   try {
+    running = await startSimulator({
+      port,
+      integrationKey,
+      secretKey,
+      users: demoUsers,
+      ...(answer && { answer }),
+      ...(host && { host, phoneHosts: [host] }),
+      ...(phonePort !== undefined && { phonePort }),
+    })
     if (ca !== undefined) await writeFile(ca, running.ca)
     console.log(`Duo simulator: not Duo, and whoever opens the phone can approve.`)
     console.log(`  API    https://${host ?? 'localhost'}:${running.apiPort}/auth/v2/`)
@@ -73,8 +74,12 @@ export async function simulator(options: {
     if (ca !== undefined) console.log(`  CA     ${ca}`)
     console.log(`ready`)
     await ended
+    return 0
+  } catch (error) {
+    // A port that is taken, a file that cannot be written: Node's words name which.
+    console.error(`postern simulator: ${error instanceof Error ? error.message : String(error)}`)
+    return 1
   } finally {
-    await running.close()
+    await running?.close()
   }
-  return 0
 }

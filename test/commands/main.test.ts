@@ -1,6 +1,8 @@
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { node, projectRoot, start, temporaryFolder } from '../support/process.ts'
 
 const main = join(projectRoot, 'dist/main.js')
@@ -36,6 +38,22 @@ describe('postern', () => {
       expect(output.trimEnd().split('\n').length, output).toBeLessThanOrEqual(2)
       expect(code, commands[index]).toBe(1)
     }
+  })
+
+  it('names a port that is taken, whatever would answer there', async () => {
+    const other = createServer((_, response) => response.end('not the demo')).listen(0, '127.0.0.1')
+    onTestFinished(() => void other.close())
+    await once(other, 'listening')
+    const address = other.address()
+    const port = String(typeof address === 'object' ? address?.port : address)
+    expect(await run(['demo', '--port', port])).toEqual({
+      code: 1,
+      output: `postern demo: port ${port} cannot be had: something else listens on it. Choose another: --port N\n`,
+    })
+    expect(await run(['simulator', '--port', port, '--integration-key', 'DITEST', '--secret-key', 'x'])).toEqual({
+      code: 1,
+      output: `postern simulator: listen EADDRINUSE: address already in use 127.0.0.1:${port}\n`,
+    })
   })
 
   it('says so where Node is too old, in place of a stack', async () => {
