@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -29,6 +29,22 @@ const commands = [
 ]
 
 describe('postern', () => {
+  it('has the commands of docs/commands.md, and no other', async () => {
+    const named = async (...above: string[]) => {
+      const { output } = await run([...above, '--help'])
+      const [, list = ''] = output.split('\nCommands:\n')
+      return [...list.matchAll(/^ {2}([a-z-]+) /gm)].flatMap(([, name = '']) => (name === 'help' ? [] : [name]))
+    }
+    const names: string[] = []
+    for (const name of await named()) {
+      const below = name === 'sessions' || name === 'bans' ? await named(name) : []
+      names.push(...(below.length === 0 ? [name] : below.map(one => `${name} ${one}`)))
+    }
+    const page = readFileSync(join(projectRoot, 'docs/commands.md'), 'utf8')
+    const rows = [...page.matchAll(/^\| `postern ([^`]+)` \|/gm)].map(([, name]) => name)
+    expect(rows.toSorted()).toEqual(names.toSorted())
+  })
+
   it('ends with 1 where there is no configuration file, and says how to name one, whatever the command', async () => {
     const ended = await Promise.all(commands.map(command => run(command.split(' '))))
     for (const [index, { code, output }] of ended.entries()) {
