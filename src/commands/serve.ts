@@ -2,6 +2,7 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { compileAccess } from '../access/access.ts'
 import { liveRules } from '../access/live-rules.ts'
 import { SECOND } from '../clock.ts'
+import { caFileProblems } from '../config/ca-files.ts'
 import { listenOptions, shownAddress } from '../config/listen-address.ts'
 import { loadConfig } from '../config/load.ts'
 import { formatProblem } from '../config/problem.ts'
@@ -17,8 +18,9 @@ const DRAIN_AT_MOST = 10 * SECOND
 /** Starts the server and serves until a signal ends it. Resolves with the exit code: 1 when it could not start, with nothing left half open. */
 export async function serve(options: { config: string }): Promise<number> {
   const loaded = await loadConfig(options.config, process.env)
-  if (!loaded.ok) {
-    for (const problem of loaded.problems) console.error(formatProblem(problem))
+  const problems = loaded.ok ? await caFileProblems(loaded.config, loaded.locate) : loaded.problems
+  if (!loaded.ok || problems.length > 0) {
+    for (const problem of problems) console.error(formatProblem(problem))
     console.error(`postern: not started: ${options.config} has errors.`)
     return 1
   }

@@ -62,6 +62,13 @@ describe('postern serve', () => {
     expect(running.output()).toMatch(/users\.yml:\d+:\d+: error: users\.alice/)
   })
 
+  it('refuses to start where a file with certificates is missing, with the line that names it', async () => {
+    const setup = await setUp({ duo: { apiPort: 1, ca: 'none' } })
+    const running = serve(setup)
+    expect(await running.exit).toBe(1)
+    expect(running.output()).toMatch(/configuration\.yml:\d+:\d+: error: duo_api\.ca_file: The file \S+ holds no cert/)
+  })
+
   it('names the address when something else listens there', async () => {
     const setup = await setUp()
     const other = createServer().listen(setup.port, '127.0.0.1')
