@@ -8,7 +8,7 @@ import type { Config } from '../config/schema.ts'
 import { type Connection, checkDuo, connectDuo } from '../duo/connect.ts'
 import { CORRECTED_FROM_SECONDS } from '../duo/duo-clock.ts'
 import { readiness } from '../duo/readiness.ts'
-import { lookAtPostgres, lookAtStorage } from '../storage/look.ts'
+import { copyAt, lookAtPostgres, lookAtStorage } from '../storage/look.ts'
 import { lookAtRedis } from '../storage/redis/open-redis.ts'
 import { RedisDown } from '../storage/redis/redis.ts'
 import { storageFile } from '../storage/sqlite-file.ts'
@@ -79,6 +79,8 @@ async function storageFindings({ storage, session }: Config): Promise<Finding[]>
 function fileFinding(storage: Config['storage']): Finding {
   const as = process.getuid === undefined ? '' : ` as ${nameOfUser()}`
   const wrong = lookAtStorage(storage)
+  const copy = wrong === null ? copyAt(storage) : 'ours'
+  if (copy !== 'ours') return known('storage', 'warning', `store-${copy}`, storageFile(storage))
   if (wrong === null) return { area: 'storage', severity: 'ok', what: `${storageFile(storage)} can be opened${as}` }
   return { area: 'storage', severity: 'error', what: `${wrong.message}${as}`, mend: wrong.mend, reason: wrong.reason }
 }

@@ -146,11 +146,11 @@ export const problems = {
   },
   'store-older': {
     title: 'The store is an older copy that was brought back',
-    mend: 'All sessions and remembered browsers in it were ended, since some of them may have been ended before: people sign in again. What else it holds is of that time too: look at postern bans list.',
+    mend: 'The server ends all sessions and remembered browsers in it, since some of them may have been ended before: people sign in again. What else it holds is of that time too: look at postern bans list.',
   },
   'store-alone': {
     title: 'The storage file came without its -mark file, which tells whether it is an older copy',
-    mend: 'All sessions and remembered browsers in it were ended: people sign in again. When you move the storage file, move all files whose names begin as its name does, while Postern is stopped.',
+    mend: 'The server ends all sessions and remembered browsers in it: people sign in again. When you move the storage file, move all files whose names begin as its name does, while Postern is stopped.',
   },
   'store-mark': {
     title: 'It cannot be noted when the store of sessions was in use last',

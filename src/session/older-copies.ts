@@ -62,16 +62,19 @@ function watchFile(mark: FileMark, { storage, clock, now, log, audit }: Parts): 
   const next = nextMark(clock)
   const failing = toldOnce(log, error => fileDown(error, storage.health) !== null)
   let timer: NodeJS.Timeout | undefined
+  let beside: Milliseconds = 0
   // Ahead of what an older copy knew from the first time on, also where the clock was set back.
-  const move = () => failing(() => mark.move(standing => next(Math.max(standing, mark.found.beside ?? 0))))
+  const move = () => failing(() => mark.move(standing => next(Math.max(standing, beside))))
   return {
     async begin(endAll) {
       const noticed = now()
-      const copy = copyOf(mark.found)
+      const marks = mark.look()
+      const copy = copyOf(marks)
+      beside = marks.beside ?? 0
       if (copy !== 'ours') {
         const count = await endAll(noticed)
         const browsers = mark.holdsRecords ? await forgetBrowsers(storage) : 0
-        tell({ copy, marks: mark.found, store: mark.path, count, browsers }, log, audit)
+        tell({ copy, marks, store: mark.path, count, browsers }, log, audit)
       }
       await move()
       timer = setInterval(() => void move(), MARK_EVERY).unref()

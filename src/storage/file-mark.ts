@@ -27,8 +27,8 @@ const besideFile = (path: string) => `${path}-mark`
 /** The mark of a SQLite file that is open. */
 export interface FileMark {
   readonly path: string
-  /** As it was before this process wrote anything. */
-  readonly found: Marks
+  /** As they are. */
+  look(): Marks
   /** Whether the file has the records too. */
   readonly holdsRecords: boolean
   /** Whether an older copy was written over the file while it was open: nothing in it is believed until a restart. */
@@ -63,7 +63,7 @@ export function marksOf(path: string): Marks {
 }
 
 /** Null where it is missing or holds something else. */
-function markBeside(path: string): Milliseconds | null {
+export function markBeside(path: string): Milliseconds | null {
   let text: string
   try {
     text = readFileSync(besideFile(path), 'utf8')

@@ -5,10 +5,12 @@ import { sql } from 'kysely'
 import { pino } from 'pino'
 import type { Config } from '../config/schema.ts'
 import { fits, isOf, KEY_CHECK } from './encryption-key.ts'
+import { marksOf } from './file-mark.ts'
 import { executedIn, planned } from './migrate.ts'
 import { postgresMigrations } from './migrations.ts'
+import { type Copy, copyOf } from './older-copy.ts'
 import { openPostgres, type PostgresConfig, postgresProblem, requirePrimary } from './postgres/open-postgres.ts'
-import { refuseForeign, storageFile } from './sqlite-file.ts'
+import { hasWal, refuseForeign, storageFile } from './sqlite-file.ts'
 import { StorageProblem } from './storage-problem.ts'
 
 /** What would keep this user from opening the storage file, found without making or changing anything; null when nothing would. */
@@ -25,11 +27,17 @@ export function lookAtStorage(config: Config['storage']): StorageProblem | null 
     accessSync(path, constants.R_OK | constants.W_OK)
     refuseForeign(path)
     if (config.postgres === undefined) refuseOtherKey(path, config.encryption_key)
-    return null
+    return copyAt(config) === 'older' && hasWal(path) ? new StorageProblem('storage-wal', path) : null
   } catch (error) {
     if (error instanceof StorageProblem) return error
     return new StorageProblem('storage-denied', error instanceof Error ? error.message : path, error)
   }
+}
+
+/** What the server would take the storage file for, which it does not refuse. */
+export function copyAt(config: Config['storage']): Copy {
+  const path = storageFile(config)
+  return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0 ? 'ours' : copyOf(marksOf(path))
 }
 
 /** Looks without writing. @throws {StorageProblem} */

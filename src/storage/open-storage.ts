@@ -2,7 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { Kysely } from 'kysely'
 import type { Config } from '../config/schema.ts'
 import { requireKey } from './encryption-key.ts'
-import { moveMark } from './file-mark.ts'
+import { markBeside, moveMark } from './file-mark.ts'
 import { bringUpToDate, type Migrated } from './migrate.ts'
 import { postgresMigrations, sqliteMigrations } from './migrations.ts'
 import {
@@ -92,7 +92,7 @@ async function openSqlite(config: Config['storage'], log: FastifyBaseLogger): Pr
       counters: file.connect(),
       mark: {
         path,
-        found: file.marks,
+        look: () => ({ beside: markBeside(path), store: file.guard.mark() || null }),
         holdsRecords: config.postgres === undefined,
         isOverwritten: file.guard.isOverwritten,
         move: next => moveMark(sessions, { path, inFile: file.guard.mark, next }),

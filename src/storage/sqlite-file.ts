@@ -11,7 +11,7 @@ import { marksOf } from './file-mark.ts'
 import { type Health, openHealth } from './health.ts'
 import { standing } from './migrate.ts'
 import { NEEDS, sqliteMigrations } from './migrations.ts'
-import { copyOf, type Marks } from './older-copy.ts'
+import { copyOf } from './older-copy.ts'
 import { RecordsDown } from './records-down.ts'
 import { StorageProblem } from './storage-problem.ts'
 
@@ -34,8 +34,6 @@ export interface StorageFile {
   /** One more connection. NORMAL would survive a SIGKILL; `synchronous = FULL` survives a power cut too: a logout or a ban that was answered must not be undone by one. */
   connect(): DatabaseSync
   readonly health: Health
-  /** As they were before the file was opened. */
-  readonly marks: Marks
   readonly guard: Pick<FileGuard, 'isOverwritten' | 'mark'>
   close(): void
 }
@@ -47,7 +45,7 @@ export interface StorageFile {
 export async function openFile(path: string, log: FastifyBaseLogger): Promise<StorageFile> {
   prepareFile(path, log)
   refuseForeign(path)
-  const marks = await refuseMixture(path)
+  await refuseMixture(path)
   const open: DatabaseSync[] = []
   const connect = (): DatabaseSync => {
     const database = new DatabaseSync(path, { timeout: CONNECT_TIMEOUT, enableForeignKeyConstraints: true })
@@ -69,7 +67,6 @@ export async function openFile(path: string, log: FastifyBaseLogger): Promise<St
       path,
       connect,
       health,
-      marks,
       guard,
       close: guard.close,
     }
@@ -141,16 +138,15 @@ export function refuseForeign(path: string): void {
  * SQLite could tell of it is in neither. Where another process is just about to take the copy, this waits for it. Looks without writing.
  * @throws {StorageProblem}
  */
-async function refuseMixture(path: string): Promise<Marks> {
+async function refuseMixture(path: string): Promise<void> {
   for (let tries = 1; ; tries++) {
-    const marks = marksOf(path)
-    if (copyOf(marks) !== 'older' || !hasWal(path)) return marks
+    if (copyOf(marksOf(path)) !== 'older' || !hasWal(path)) return
     if (tries === TRIES_AT_MOST) throw new StorageProblem('storage-wal', path)
     await pause(PAUSE)
   }
 }
 
-const hasWal = (path: string): boolean => (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0
+export const hasWal = (path: string): boolean => (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0
 
 const SQLITE_CORRUPT = 11
 const SQLITE_NOTADB = 26

@@ -158,10 +158,14 @@ describe('a storage file that is an older copy', () => {
     await first.close()
     bringBack(setup, backup)
     const main = join(projectRoot, 'dist/main.js')
-    for (const parameters of [['sessions', 'list'], ['migrate']]) {
+    for (const [parameters, said] of [
+      [['sessions', 'list'], /alice/],
+      [['migrate'], /postern\.sqlite3/],
+      [['doctor'], /WARNING storage: .*store-older/s],
+    ] as const) {
       const command = start(node, [main, ...parameters, '--config', setup.configFile])
       expect(await command.exit).toBe(0)
-      if (parameters[0] === 'sessions') expect(command.output()).toContain('alice')
+      expect(command.output()).toMatch(said)
     }
     const second = await open(setup, LATER)
     expect(second.told('store-older')).toHaveLength(1)
@@ -304,6 +308,19 @@ describe('a Redis that is an older copy', () => {
     expect(await leaver.gate('one')).toMatchObject({ status: 401 })
     expect(second.told('store-older')).toHaveLength(1)
     expect(await signedIn(setup)).toBeDefined()
+  })
+
+  it('row 163: that lost what it took last, after a long pause, is none', async () => {
+    const { redis, save, bringBack } = await redisWithDumps()
+    const setup = await setUp({ rules, session: sessionIn(redis) })
+    const first = await open(setup)
+    const person = await signedIn(setup)
+    await first.close()
+    await save()
+    const second = await open(setup, LATER)
+    await bringBack()
+    await until(async () => (await person.gate('one')).status === 200, 'it is open again')
+    expect(second.output()).not.toMatch(/store-(?:older|alone|mark)|session\.revoked/)
   })
 
   it('row 163: what a failover may lose, an emptied Redis and a Postern that joins with new records end nobody', async () => {

@@ -35,11 +35,11 @@ describe('the marks of a SQLite file', () => {
   it('row 163: are in the file itself and in one beside it, for its owner only, and never go back', async () => {
     const path = newFile()
     const { mark, moveTo } = await open(path)
-    expect(mark.found).toEqual({ store: null, beside: null })
+    expect(mark.look()).toEqual({ store: null, beside: null })
     await moveTo(noon)
     expect(marksOf(path)).toEqual({ store: noon, beside: noon })
     expect(statSync(`${path}-mark`).mode & 0o777).toBe(0o600)
-    await moveTo(noon - 60 * MINUTE)
+    await mark.move(() => noon - 60 * MINUTE)
     expect(marksOf(path)).toEqual({ store: noon, beside: noon })
     await moveTo(noon + 1.5 * MINUTE)
     expect(marksOf(path)).toEqual({ store: noon + MINUTE, beside: noon + MINUTE })
@@ -117,7 +117,7 @@ describe('an older copy with the -wal of the file that was there before', () => 
     rmSync(`${copy}-wal`)
     rmSync(`${copy}-shm`, { force: true })
     const { mark } = await open(copy)
-    expect(copyOf(mark.found)).toBe('older')
+    expect(copyOf(mark.look())).toBe('older')
   })
 
   it('row 163: a file that was killed, with its own -wal, is as it was', async () => {
@@ -126,7 +126,7 @@ describe('an older copy with the -wal of the file that was there before', () => 
     await moveTo(noon)
     storage.counters.exec('CREATE TABLE postern_work (n)')
     const { mark } = await open(copyAll(path))
-    expect(copyOf(mark.found)).toBe('ours')
+    expect(copyOf(mark.look())).toBe('ours')
   })
 })
 
@@ -147,6 +147,6 @@ describe('an older copy that is written over the open file', () => {
     expect(lines.filter(line => line.includes('storage-overwritten'))).toHaveLength(1)
     expect(readFileSync(path).equals(readFileSync(backup))).toBe(true)
     const again = await open(path)
-    expect(copyOf(again.mark.found)).toBe('older')
+    expect(copyOf(again.mark.look())).toBe('older')
   })
 })
