@@ -78,7 +78,9 @@ describe('config.template.yml', () => {
   ])('is valid with all its examples switched on, but for $without', async ({ without, secrets }) => {
     const file = join(temporaryFolder(), 'whole.yml')
     const document = parseDocument(whole)
-    for (const key of without) document.deleteIn(key.split('.'))
+    // The PEMs are cut short: to be right they would have to be as long as real ones.
+    const cut = known.map(({ key }) => key).filter(key => /\.tls\.(?:certificate_chain|private_key)$/.test(key))
+    for (const key of [...cut, ...without]) if (document.hasIn(key.split('.'))) document.deleteIn(key.split('.'))
     writeFileSync(file, document.toString())
     const more = Object.fromEntries(
       [...secrets, 'STORAGE_POSTGRES_PASSWORD'].map(name => [`POSTERN_${name}`, 'a password of this test']),

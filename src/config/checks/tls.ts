@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { createSecureContext } from 'node:tls'
 import type { Report } from './report.ts'
 
 const PAIR = ['certificate_chain', 'private_key'] as const
@@ -30,6 +31,21 @@ export function checkTls(report: Report, path: readonly string[], danger: string
   for (const key of PAIR)
     if (report.text(at(key))?.includes('-----BEGIN ') === false)
       report.error(at(key), 'This is no PEM: it begins with -----BEGIN, and keeps its lines (in YAML, after a |).')
+  const [cert, key] = PAIR.map(one => report.text(at(one)))
+  if (cert?.includes('-----BEGIN ') && key?.includes('-----BEGIN ') && !goTogether(cert, key))
+    report.error(
+      at('certificate_chain'),
+      'It cannot be used with private_key: one of them is damaged or has a passphrase, or the key is that of another certificate.',
+    )
   if (report.text(at('minimum_version')) === 'TLS1.3' && report.text(at('maximum_version')) === 'TLS1.2')
     report.error(at('maximum_version'), 'It is below minimum_version.')
+}
+
+function goTogether(cert: string, key: string): boolean {
+  try {
+    createSecureContext({ cert, key })
+    return true
+  } catch {
+    return false
+  }
 }
