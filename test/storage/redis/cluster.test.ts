@@ -39,6 +39,15 @@ describe('a Redis Cluster', () => {
     expect(redis.lines).toEqual([])
   })
 
+  it('row 163: a new connection is told to whoever asked for a key of that server, and to nobody else', async () => {
+    const redis = await open(nodesOf(cluster))
+    const told: string[] = []
+    for (const key of keys) redis.onRenewed(key, () => void told.push(key))
+    await cluster.primaries[0]?.ask('CLIENT', 'KILL', 'TYPE', 'normal')
+    await until(() => told.length > 0, 'it is connected again')
+    expect(told).toEqual(keys.filter(key => slotOf(`postern:${key}`) <= 5460))
+  })
+
   it('row 154: a slot that moves, and one that has moved: no command is lost', async () => {
     const redis = await open(nodesOf(cluster))
     const key = keys.find(key => slotOf(`postern:${key}`) > 10_922) ?? ''
