@@ -242,7 +242,7 @@ export function openFollower(parts: Parts): Follower {
       }
       const left = entry.leaseUntil - now
       // More than the whole: the clock was set back. The others must see this lease move all the same.
-      if ((left < RENEW_BELOW || left > 1e12) && !entry.stop.signal.aborted) {
+      if ((left < RENEW_BELOW || left > LEASE) && !entry.stop.signal.aborted) {
         const until = leaseUntil()
         if (await records.renew(id, holder, until)) entry.leaseUntil = until
         else if (entry.push.upstream.at !== 'over') letGo(entry)
