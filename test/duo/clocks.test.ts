@@ -1,10 +1,16 @@
 import { DatabaseSync } from 'node:sqlite'
 import { expect, it, onTestFinished } from 'vitest'
 import { HOUR, MINUTE, SECOND } from '../../src/clock.ts'
-import { until } from '../support/process.ts'
+import { openFollower } from '../../src/duo/follower.ts'
+import { newPush } from '../../src/duo/push.ts'
+import { sqlPushRecords } from '../../src/duo/push-records-sql.ts'
+import { openStorage } from '../../src/storage/open-storage.ts'
+import { RecordsDown } from '../../src/storage/records-down.ts'
+import { temporaryFolder, until } from '../support/process.ts'
 import { ended, type House, type Opened, openHouse } from './house.ts'
 import { outlast } from './outlast.ts'
-import { facts, owner } from './people.ts'
+import { duoConfig, facts, owner } from './people.ts'
+import { silent } from './scripted-duo.ts'
 
 const alice = owner('alice')
 const kinds = (...duos: Opened[]) => duos.flatMap(duo => duo.events.map(({ event }) => event))
@@ -133,4 +139,59 @@ it('row 161: Posterns whose clocks differ, by half a minute or an hour: none tak
   expect(await ended(first, alice.sessionKey)).toMatchObject({ state: 'allowed' })
   expect(kinds(first, ...others)).toEqual(['push.sent', 'push.allowed'])
   expect(await others[2]?.claim(alice.sessionKey)).toMatchObject({ how: 'push' })
+})
+
+it('while the store is down nobody could renew a lease: whoever looks begins anew when it is there again', async () => {
+  const file = `${temporaryFolder()}/postern.sqlite3`
+  const storage = await openStorage({ encryption_key: 'x'.repeat(20), local: { path: file } }, { log: silent })
+  onTestFinished(() => storage.close())
+  const records = sqlPushRecords(storage.records, duoConfig().guard, 'x'.repeat(20))
+  let now = Date.UTC(2026, 10, 24, 13, 0, 0)
+  const record = await records.insert(
+    {
+      sessionKey: alice.sessionKey,
+      username: 'alice',
+      push: { ...newPush(now), state: 'fraud', endedAt: now, upstream: { at: 'reporting' } },
+      factor: 'push',
+      code: null,
+      device: { id: 'DP1', name: 'Phone' },
+      facts: facts(),
+      startedAt: now,
+    },
+    { holder: 'run_gone', until: now + 10 * SECOND },
+  )
+  let looks = 0
+  let isDown = false
+  const told: string[] = []
+  const follower = openFollower({
+    records: {
+      ...records,
+      async leases() {
+        looks += 1
+        if (isDown) throw new RecordsDown(new Error('as if'))
+        return records.leases()
+      },
+    },
+    client: { authStatus: () => Promise.reject(new Error('nothing rings')) },
+    clock: () => now,
+    log: silent,
+    audit: () => {},
+    hold: async () => {},
+    alarm: async username => void told.push(username),
+    unapproved: () => {},
+    changed: () => {},
+  })
+  onTestFinished(() => follower.close())
+  const look = (after: number) => until(() => looks > after, 'it looks')
+  await look(0)
+  now += 6 * SECOND
+  isDown = true
+  await look(looks)
+  isDown = false
+  now += 6 * SECOND
+  await look(looks + 1) // the one before is over
+  expect((await records.read(record?.id ?? ''))?.holder).toBe('run_gone')
+  expect(told).toEqual([])
+  now += 10 * SECOND
+  await until(() => told.length > 0, 'it takes over')
 })
