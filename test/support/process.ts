@@ -27,14 +27,27 @@ export function temporaryFolder(cleanup: Cleanup = onTestFinished): string {
   return folder
 }
 
-/** A TCP port that was free a moment ago, on loopback. */
+// Below the ports that the kernel gives to outgoing connections (Linux: from 32,768), one of which could have it before the program that it is
+// for, or while that one is stopped; above 10,080, which browsers refuse. Each of vitest’s workers has a range of its own.
+const portsEach = 5_000
+const firstPort = 11_000 + portsEach * (Number(process.env.VITEST_POOL_ID ?? 0) % 4)
+let nextPort = Math.floor(Math.random() * portsEach)
+
+/** A TCP port of loopback that is free, and stays so. Never the same twice. */
 export async function freePort(): Promise<number> {
+  for (let tried = 0; tried < portsEach; tried++) {
+    const port = firstPort + (nextPort++ % portsEach)
+    if (await isFree(port)) return port
+  }
+  throw new Error('no port')
+}
+
+function isFree(port: number): Promise<boolean> {
   const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise(resolve => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
+  return new Promise(resolve => {
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
 }
 
 export interface Running {
