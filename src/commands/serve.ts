@@ -25,7 +25,12 @@ export async function serve(options: { config: string }): Promise<number> {
     return 1
   }
   const { config, warnings } = loaded
-  const log = createLog(config.log)
+  let log: FastifyBaseLogger
+  try {
+    log = createLog(config.log)
+  } catch (error) {
+    return notStarted(error)
+  }
   for (const warning of warnings) log.warn(formatProblem(warning))
   endOnBug(log)
   const rules = liveRules(compileAccess(config))
@@ -42,14 +47,18 @@ export async function serve(options: { config: string }): Promise<number> {
     app = await buildServer(config, { log, rules, configurationRefused: () => reload.refused })
   } catch (error) {
     await reload.close()
-    const mend = error instanceof StorageProblem ? `. ${error.mend}` : ''
-    console.error(`postern: not started: ${error instanceof Error ? error.message : String(error)}${mend}`)
-    return 1
+    return notStarted(error)
   }
   const ended = untilSignalled(app, log)
   const code = (await listen(app, config.server.address, log)) ? await ended : 1
   await reload.close()
   return code
+}
+
+function notStarted(error: unknown): number {
+  const mend = error instanceof StorageProblem ? `. ${error.mend}` : ''
+  console.error(`postern: not started: ${error instanceof Error ? error.message : String(error)}${mend}`)
+  return 1
 }
 
 // Node says EACCES of a socket whose folder is missing, too.
@@ -62,6 +71,8 @@ const inTheWay = {
     tcp: 'this user may not listen there; ports below 1024 are for root',
     unix: 'its folder is missing, or this user may not write to it',
   },
+  EADDRNOTAVAIL: { tcp: 'this machine has no such address', unix: undefined },
+  ENOTFOUND: { tcp: 'its name cannot be looked up', unix: undefined },
 } as const
 
 /** False when the address cannot be had; the server is closed then. */
@@ -74,7 +85,8 @@ export async function listen(app: FastifyInstance, address: ListenAddress, log: 
   } catch (error) {
     const place = shownAddress(address)
     const code = error instanceof Error && 'code' in error ? error.code : undefined
-    const why = code === 'EADDRINUSE' || code === 'EACCES' ? inTheWay[code][address.kind] : String(error)
+    const known = Object.entries(inTheWay).find(([one]) => one === code)?.[1]
+    const why = known?.[address.kind] ?? String(error)
     log.fatal({ address: place }, `cannot listen on server.address ${place}: ${why}`)
     await app.close()
     return false

@@ -38,12 +38,12 @@ async function openStores(file: string): Promise<Stores | null> {
   }
   const { config } = loaded
   const clock = Date.now
-  const log = quietLog(config.log)
   const closing: (() => Promise<void>)[] = []
   const close = async () => {
     for (const one of closing.toReversed()) await one()
   }
   try {
+    const log = quietLog(config.log)
     const redis = config.session.redis === undefined ? null : await openRedis(config.session.redis, { clock, log })
     if (redis !== null) closing.push(() => redis.close())
     const storage = await (redis === null ? openStorage : openRecords)(config.storage, { log })

@@ -22,11 +22,12 @@ const redact = {
 /**
  * The log: a line of JSON, or of text, for each event. A log that cannot be written (closed pipe, full disk) never stops the server.
  * Requests are not logged one by one; what happens is an audit event.
+ * @throws when `file_path` cannot be opened, in words for an administrator
  */
 export function createLog({ level, format, file_path, keep_stdout }: Config['log']): Logger {
   const descriptors = [
     ...(file_path === undefined || keep_stdout ? [1] : []),
-    ...(file_path === undefined ? [] : [openSync(file_path, 'a', 0o600)]),
+    ...(file_path === undefined ? [] : [openLogFile(file_path)]),
   ]
   const destination: DestinationStream = {
     write(line) {
@@ -49,6 +50,16 @@ export function createLog({ level, format, file_path, keep_stdout }: Config['log
     },
     destination,
   )
+}
+
+function openLogFile(path: string): number {
+  try {
+    return openSync(path, 'a', 0o600)
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
+    const why = code === 'ENOENT' ? 'its folder is missing' : `this user may not write to it (${code})`
+    throw new Error(`log.file_path ${path} cannot be opened: ${why}`, { cause })
+  }
 }
 
 /** Code, words and the causes behind them. A stack only for a bug: it names paths of the machine, for the log alone. */

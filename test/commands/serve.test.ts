@@ -69,6 +69,20 @@ describe('postern serve', () => {
     expect(running.output()).toMatch(/configuration\.yml:\d+:\d+: error: duo_api\.ca_file: The file \S+ holds no cert/)
   })
 
+  it('refuses to start where the log cannot be written, as do the commands beside it', async () => {
+    const setup = await setUp()
+    const path = join(setup.folder, 'no-folder/postern.log')
+    const text = readFileSync(setup.configFile, 'utf8')
+    writeFileSync(setup.configFile, text.replace('log: { ', `log: { file_path: ${path}, `))
+    const beside = start(node, [main, 'sessions', 'list', '--config', setup.configFile])
+    for (const running of [serve(setup), beside]) {
+      expect(await running.exit).toBe(1)
+      expect(running.output()).toMatch(
+        /^postern: (?:not started: )?log\.file_path \S+ cannot be opened: its folder is missing\n$/,
+      )
+    }
+  })
+
   it('names the address when something else listens there', async () => {
     const setup = await setUp()
     const other = createServer().listen(setup.port, '127.0.0.1')
