@@ -109,6 +109,9 @@ const foreignKeys: Record<string, Foreign> = {
       refused(`Its name is authentication_backend.ldap.${now}.`),
     ]),
   ),
+  'authentication_backend.disable_reset_password': refused(
+    'Its name is authentication_backend.password_reset.disable.',
+  ),
   'session.domain': refused('Give it as session.cookies: a list, each entry with domain and authelia_url.'),
   'session.remember_me_duration': refused('Its name is session.remember_me.'),
   'storage.mysql': refused('MySQL is not supported; give storage.local.path or storage.postgres.'),
