@@ -85,8 +85,8 @@ export const problems = {
     mend: 'Something has bent the name: look at /etc/hosts and at the name server of this machine. Whoever answers there cannot pass for Duo, but nobody gets past two_factor.',
   },
   'duo-unreachable': {
-    title: 'Duo cannot be reached on port 443',
-    mend: 'Allow outgoing TCP 443 to duo_api.hostname.',
+    title: 'Duo cannot be reached',
+    mend: 'Allow outgoing TCP to duo_api.hostname, port 443 unless it names another.',
   },
   'duo-timeout': {
     title: 'Duo did not answer in time',
@@ -98,7 +98,7 @@ export const problems = {
   },
   'duo-proxy': {
     title: 'The proxy on the way to Duo does not let Postern through',
-    mend: 'Check duo_api.proxy, or HTTPS_PROXY and NO_PROXY of the environment: address, user name and password, and that CONNECT to duo_api.hostname on port 443 is allowed.',
+    mend: 'Check duo_api.proxy, or HTTPS_PROXY and NO_PROXY of the environment: address, user name and password, and that CONNECT to duo_api.hostname is allowed, on port 443 unless it names another.',
   },
   'duo-malformed': {
     title: 'Duo’s answer is not one of Duo’s',

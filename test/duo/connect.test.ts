@@ -89,7 +89,7 @@ describe('at start', () => {
     const duo = await house.open({ port: await freePort() })
     await until(() => duo.events.length > 0, 'Duo was asked')
     expect(duo.events).toMatchObject([{ event: 'duo.unavailable', reason: 'duo-unreachable' }])
-    expect(duo.lines.some(line => line.includes('Allow outgoing TCP 443'))).toBe(true)
+    expect(duo.lines.some(line => line.includes('Allow outgoing TCP to duo_api.hostname'))).toBe(true)
     expect(await duo.pausedUntil('alice')).toBeNull()
   })
 })
