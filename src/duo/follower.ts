@@ -21,8 +21,8 @@ const RENEW_BELOW: Milliseconds = 7 * SECOND
 /** How often the clock is looked at while a push waits: a clock that jumps must end it too. */
 const TICK: Milliseconds = 250
 const SWEEP_EVERY: Milliseconds = SECOND
-/** Between two looks at the leases no clock runs so far by itself. */
-const JUMP: Milliseconds = 30 * SECOND
+/** What one look may add to a silence: a clock that jumped, or a process that stood still, would make a holder silent that is none. */
+const SEEN_AT_MOST: Milliseconds = 5 * SECOND
 /** More than a lease is old when it is seen. */
 const SKEW_TOLD_FROM: Milliseconds = 10 * SECOND
 const CLEAN_EVERY: Milliseconds = 10 * MINUTE
@@ -252,8 +252,8 @@ export function openFollower(parts: Parts): Follower {
     }
   }
 
-  /** Since when each lease of others is as it is now, by this process' clock. */
-  let stands = new Map<string, { readonly until: Milliseconds; readonly since: Milliseconds }>()
+  /** For how long each lease of others was seen to be as it is now, by this process' clock. */
+  let stands = new Map<string, { readonly until: Milliseconds; readonly silence: Milliseconds }>()
   let lookedAt: Milliseconds = clock()
   let skewToldAt = Number.NEGATIVE_INFINITY
 
@@ -265,17 +265,17 @@ export function openFollower(parts: Parts): Follower {
     const now = clock()
     const elapsed = now - lookedAt
     lookedAt = now
-    // A clock that jumped says nothing of how long anybody was silent.
-    const before: typeof stands = Math.abs(elapsed) < JUMP ? stands : new Map()
+    const seen = Math.min(Math.max(elapsed, 0), SEEN_AT_MOST)
+    const before = stands
     stands = new Map()
     return leases.map(lease => {
       const { id, until } = lease
       const known = before.get(id)
       const isRenewed = known !== undefined && known.until !== until && until !== GIVEN_BACK
-      if (isRenewed && elapsed >= 0 && elapsed < 5 * SWEEP_EVERY) tellSkew(until - LEASE - now, now)
-      const since = known?.until === until ? known.since : now
-      stands.set(id, { until, since })
-      return { ...lease, silence: until === GIVEN_BACK ? Number.POSITIVE_INFINITY : now - since }
+      if (isRenewed && elapsed === seen) tellSkew(until - LEASE - now, now)
+      const silence = known?.until === until ? known.silence + seen : 0
+      stands.set(id, { until, silence })
+      return { ...lease, silence: until === GIVEN_BACK ? Number.POSITIVE_INFINITY : silence }
     })
   }
 

@@ -141,12 +141,14 @@ it('row 161: Posterns whose clocks differ, by half a minute or an hour: none tak
   expect(await others[2]?.claim(alice.sessionKey)).toMatchObject({ how: 'push' })
 })
 
-it('while the store is down nobody could renew a lease: whoever looks begins anew when it is there again', async () => {
+/** Somebody else's lease, which nobody renews, and one follower that looks at it. */
+async function lookedAt() {
   const file = `${temporaryFolder()}/postern.sqlite3`
   const storage = await openStorage({ encryption_key: 'x'.repeat(20), local: { path: file } }, { log: silent })
   onTestFinished(() => storage.close())
   const records = sqlPushRecords(storage.records, duoConfig().guard, 'x'.repeat(20))
-  let now = Date.UTC(2026, 10, 24, 13, 0, 0)
+  const state = { now: Date.UTC(2026, 10, 24, 13, 0, 0), isDown: false, looks: 0, told: [] as string[] }
+  const { now } = state
   const record = await records.insert(
     {
       sessionKey: alice.sessionKey,
@@ -158,40 +160,57 @@ it('while the store is down nobody could renew a lease: whoever looks begins ane
       facts: facts(),
       startedAt: now,
     },
-    { holder: 'run_gone', until: now + 10 * SECOND },
+    { holder: 'run_other', until: now + 10 * SECOND },
   )
-  let looks = 0
-  let isDown = false
-  const told: string[] = []
   const follower = openFollower({
     records: {
       ...records,
       async leases() {
-        looks += 1
-        if (isDown) throw new RecordsDown(new Error('as if'))
+        state.looks += 1
+        if (state.isDown) throw new RecordsDown(new Error('as if'))
         return records.leases()
       },
     },
     client: { authStatus: () => Promise.reject(new Error('nothing rings')) },
-    clock: () => now,
+    clock: () => state.now,
     log: silent,
     audit: () => {},
     hold: async () => {},
-    alarm: async username => void told.push(username),
+    alarm: async username => void state.told.push(username),
     unapproved: () => {},
     changed: () => {},
   })
   onTestFinished(() => follower.close())
-  const look = (after: number) => until(() => looks > after, 'it looks')
-  await look(0)
-  now += 6 * SECOND
-  isDown = true
-  await look(looks)
-  isDown = false
-  now += 6 * SECOND
-  await look(looks + 1) // the one before is over
-  expect((await records.read(record?.id ?? ''))?.holder).toBe('run_gone')
-  expect(told).toEqual([])
-  now += 10 * SECOND
-  await until(() => told.length > 0, 'it takes over')
+  const looked = (after: number) => until(() => state.looks > after, 'it looks')
+  await looked(0)
+  return Object.assign(state, {
+    looked,
+    holder: async () => (await records.read(record?.id ?? ''))?.holder,
+  })
+}
+
+it('while the store is down nobody could renew a lease: whoever looks begins anew when it is there again', async () => {
+  const house = await lookedAt()
+  house.now += 5 * SECOND
+  await house.looked(house.looks + 1) // the one before is over: five seconds are seen
+  house.isDown = true
+  house.now += 5 * SECOND
+  await house.looked(house.looks)
+  house.isDown = false
+  await house.looked(house.looks + 1)
+  expect(await house.holder()).toBe('run_other')
+  expect(house.told).toEqual([])
+})
+
+it('row 161: a clock that jumps, or a process that stood still, makes no holder silent for as long as a lease lasts', async () => {
+  const jumps = [9, 20, 29, 60, -20]
+  const houses = await Promise.all(jumps.map(lookedAt))
+  for (const house of houses) house.now += 2 * SECOND
+  await Promise.all(houses.map(house => house.looked(house.looks + 1)))
+  for (const [at, house] of houses.entries()) house.now += (jumps[at] ?? 0) * SECOND
+  await Promise.all(houses.map(house => house.looked(house.looks + 1)))
+  for (const house of houses) {
+    expect(await house.holder()).toBe('run_other')
+    expect(house.told).toEqual([])
+  }
 })
