@@ -39,7 +39,10 @@ export async function startRedis(wishes: Wishes): Promise<RedisServer> {
   const folder = temporaryFolder(cleanup)
   const port = wishes.port ?? (await freePort())
   const file = join(folder, 'redis.conf')
-  const own = sentinel ? [] : ['save ""', 'appendonly yes', 'repl-diskless-sync-delay 0', 'shutdown-timeout 0']
+  // Never synchronised, but written before each answer. With `everysec`, which is the default, what was answered while a busy disk synchronises
+  // is not written yet, and a SIGKILL takes it back.
+  const append = ['appendonly yes', 'appendfsync no']
+  const own = sentinel ? [] : ['save ""', ...append, 'repl-diskless-sync-delay 0', 'shutdown-timeout 0']
   const listens = lines.some(line => line.startsWith('tls-port ')) ? [] : [`port ${port}`]
   writeFileSync(file, ['bind 127.0.0.1', ...listens, `dir ${folder}`, ...own, ...lines, ''].join('\n'))
   const launch = () => start(server, [file, ...(sentinel ? ['--sentinel'] : [])], { cleanup })
@@ -52,7 +55,11 @@ export async function startRedis(wishes: Wishes): Promise<RedisServer> {
     const { stdout } = await run(cli, ['-p', String(port), ...cliArguments, ...args])
     return stdout.trim()
   }
-  const up = () => until(async () => /PONG|LOADING/.test(await ask('PING').catch(() => '')), `redis-server on ${port}`)
+  const up = () =>
+    until(async () => {
+      if (running.child.exitCode !== null) throw new Error(`redis-server ended:\n${running.output()}`)
+      return /PONG|LOADING/.test(await ask('PING').catch(() => ''))
+    }, `redis-server on ${port}`)
   await up()
   return {
     port,
