@@ -11,10 +11,11 @@ import { hostName } from '../http/host.ts'
 import { type RateLimit, rateLimit } from '../http/rate-limit.ts'
 import { newReference } from '../problems/reference.ts'
 import type { Unavailable } from '../problems/unavailable.ts'
+import { recent } from '../session/recent.ts'
 import type { SecondFactor, Session, Sessions, Started } from '../session/session.ts'
 import { type Audit, type AuditEvent, untilField } from '../telemetry/audit.ts'
 import type { Deny } from '../telemetry/denials.ts'
-import { occasional } from '../telemetry/occasional.ts'
+import { type Occasional, occasional } from '../telemetry/occasional.ts'
 import type { Refuse } from '../telemetry/outages.ts'
 import type { Users } from '../users/users.ts'
 import type { Claim, Limited, Login, SignIn, Site, Visit, Wanted } from './login.ts'
@@ -55,7 +56,8 @@ export function openLogin({
 }: Parts): Login {
   const domains = config.session.cookies
   const occasionally = occasional(clock, newReference)
-  const occasionallyOfPeople = occasional(clock, newReference)
+  const occasionallyOfAll = occasional(clock, newReference)
+  const ofPeople = recent<Occasional>(PEOPLE_AT_MOST / 2)
   const { rate_limits } = config.server.endpoints
   const firstFactor = rateLimit(rate_limits.first_factor, clock)
   const secondFactor = rateLimit(rate_limits.second_factor_duo, clock)
@@ -124,6 +126,15 @@ export function openLogin({
       audit('limit.exceeded', { ...from, reason: name, ...untilField(until), ...(count > 0 ? { count } : {}) }),
     )
     return { outcome: 'limited', until }
+  }
+
+  /** Each person's for itself: a flood of one hides nothing of another. */
+  function occasionallyOf(username: string): Occasional {
+    const known = ofPeople.get(username)
+    if (known !== undefined) return known
+    const fresh = occasional(clock, newReference)
+    ofPeople.set(username, fresh)
+    return fresh
   }
 
   /** Whoever tries meets it: told once an outage and minute, without the names that were typed. */
@@ -366,7 +377,8 @@ export function openLogin({
       // Once in a while, so that nobody fills the disk or hides among his own lines, and a page that is loaded again shows what it showed.
       const kind = `${event} ${fields.reason ?? ''} ${fields.host ?? ''}`
       if (visitor === undefined || visitor.who === null) return occasionally(kind, write)
-      return occasionallyOfPeople(ofAll.has(event) ? kind : `${kind} ${visitor.who.person.username}`, write)
+      if (ofAll.has(event)) return occasionallyOfAll(`${event} ${fields.reason ?? ''}`, write)
+      return occasionallyOf(visitor.who.person.username)(kind, write)
     },
   }
 }
@@ -375,6 +387,9 @@ function ownerOf({ session, person }: NonNullable<Visit['who']>): Owner {
   const { username, displayName, emails } = person
   return { sessionKey: session.key, username, displayName, email: emails[0] }
 }
+
+/** Whose events of the last minute are known. */
+const PEOPLE_AT_MOST = 1_000
 
 /** What is wrong for everybody who meets it. */
 const ofAll: ReadonlySet<AuditEvent> = new Set(['duo.unavailable', 'duo.misconfigured'])

@@ -256,6 +256,21 @@ describe('what is only looked at', () => {
     expect(events().slice(1)).toEqual([expect.objectContaining({ ref: next, count: 10 })])
   })
 
+  it('row 169: a flood of one person hides nothing of another, and is bounded', async () => {
+    const { alice, postern, simulator } = await open()
+    await alice.signIn()
+    for (let nth = 0; nth < 70; nth++) await alice.get(`/go?rd=${encodeURIComponent(`https://${nth}.example.net/`)}`)
+    const bob = person(postern, 'bob')
+    await bob.signIn()
+    await bob.get(`/go?rd=${encodeURIComponent('https://bob.example.net/')}`)
+    const refused = postern.events('redirect.refused')
+    expect(refused.filter(({ username }) => username === 'alice')).toHaveLength(60 + 1)
+    expect(refused.filter(({ username }) => username === 'bob')).toHaveLength(1)
+    simulator.setScenario({ kind: 'server-error', path: 'preauth', times: 100 })
+    await alice.get(`/prove?${alice.at('two')}`)
+    expect(postern.events('duo.unavailable').filter(({ ref }) => ref !== undefined)).toHaveLength(1)
+  })
+
   it('a push that failed is one event, and its page shows the reference of it, however often it is opened', async () => {
     const { alice, postern, simulator } = await open()
     await alice.signIn()
