@@ -12,11 +12,20 @@ const client = duoClient({
   rootCertificates: undefined,
   deadline: () => 3_000,
 })
-try {
-  for (;;) openSync('/dev/null', 'r')
-} catch {} // none is left
+/** Takes all that are free. Whether there was one. */
+function takeHandles(): boolean {
+  for (let taken = 0; ; taken++) {
+    try {
+      openSync('/dev/null', 'r')
+    } catch {
+      return taken > 0
+    }
+  }
+}
+takeHandles()
 const answer = await client.preauth({ username: 'alice' })
-process.stdout.write(
-  answer.ok ? 'answered\n' : `${answer.failure.detail}: ${isOutage(answer.failure) ? 'an outage' : 'no outage'}\n`,
-)
+const told = answer.ok
+  ? 'answered'
+  : `${answer.failure.detail}: ${isOutage(answer.failure) ? 'an outage' : 'no outage'}`
+process.stdout.write(takeHandles() ? 'one came free\n' : `${told}\n`)
 process.exit(0)
