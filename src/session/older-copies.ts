@@ -2,7 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { type Clock, type Milliseconds, SECOND } from '../clock.ts'
 import { problems } from '../problems/problems.ts'
 import type { FileMark } from '../storage/file-mark.ts'
-import { type Copy, copyOf, MARK_EVERY, type Marks, nextMark } from '../storage/older-copy.ts'
+import { type Copy, copyOf, MARK_EVERY, type Marks, nextMark, TOLERANCE } from '../storage/older-copy.ts'
 import { RecordsDown } from '../storage/records-down.ts'
 import { recordsMark } from '../storage/records-mark.ts'
 import { type Redis, RedisDown } from '../storage/redis/redis.ts'
@@ -72,7 +72,7 @@ function watchFile(mark: FileMark, { storage, clock, now, log, audit }: Parts): 
       const copy = copyOf(marks)
       beside = marks.beside ?? 0
       if (copy !== 'ours') {
-        const count = await endAll(noticed)
+        const count = await endAll(beginOfOurs(noticed, marks))
         const browsers = mark.holdsRecords ? await forgetBrowsers(storage) : 0
         tell({ copy, marks, store: mark.path, count, browsers }, log, audit)
       }
@@ -102,9 +102,10 @@ function watchRedis(redis: Redis, { storage, clock, now, log, audit }: Parts): O
     mark,
     known: () => known,
     async end(store) {
-      const count = await endAll(now())
+      const marks = { store, beside: known }
+      const count = await endAll(beginOfOurs(now(), marks))
       await mark.move(Math.max(next(store ?? 0), known ?? 0))
-      tell({ copy: 'older', marks: { store, beside: known }, store: 'Redis', count, browsers: 0 }, log, audit)
+      tell({ copy: 'older', marks, store: 'Redis', count, browsers: 0 }, log, audit)
     },
     failed: error =>
       log.error({ err: error }, 'it cannot be seen whether Redis is an older copy: it is closed meanwhile'),
@@ -137,6 +138,13 @@ function watchRedis(redis: Redis, { storage, clock, now, log, audit }: Parts): O
     },
   }
 }
+
+/**
+ * Whatever began before is of the copy, also where the clock is behind of what it was then. What begins from here on, at another process that took the
+ * copy first, is not.
+ */
+const beginOfOurs = (noticed: Milliseconds, { store, beside }: Marks): Milliseconds =>
+  Math.max(noticed, beside ?? 0, (store ?? 0) + TOLERANCE)
 
 /** They would pass Duo without a factor, also those that were forgotten since. */
 async function forgetBrowsers({ records }: Pick<Storage, 'records'>): Promise<number> {

@@ -89,6 +89,26 @@ describe('a storage file that is an older copy', () => {
     expect(third.output()).not.toMatch(/store-(?:older|alone|mark)|session\.revoked/)
   })
 
+  it.each(['older', 'alone'])(
+    'row 163, 161: that is %s ends also where the clock is behind when Postern starts',
+    async copy => {
+      const setup = await setUp({ rules })
+      const first = await open(setup)
+      const leaver = await signedIn(setup)
+      const backup = backUp(setup)
+      first.ahead = LATER
+      await signOut(leaver)
+      await first.close()
+      bringBack(setup, backup)
+      if (copy === 'alone') rmSync(`${storageFile(setup)}-mark`)
+      const second = await open(setup, -60 * MINUTE)
+      expect(second.told(`store-${copy}`)).toHaveLength(1)
+      await second.close()
+      await open(setup, LATER)
+      expect(await leaver.gate('one')).toMatchObject({ status: 401 })
+    },
+  )
+
   it('row 163: loses its remembered browsers too, and is told of where it is from before marks were kept', async () => {
     const setup = await setUp({ rules })
     const first = await open(setup)
