@@ -105,13 +105,15 @@ function markIn(database: DatabaseSync): Milliseconds {
 
 interface Move {
   readonly path: string
-  /** The mark that is in the file itself. */
+  /** The mark that is in the file itself. Looks whether that is still the file that was opened. */
   readonly inFile: () => Milliseconds
   readonly next: (standing: Milliseconds) => Milliseconds
 }
 
 /** As `FileMark.move`. */
 export async function moveMark(database: DatabaseSync, { path, inFile, next }: Move): Promise<void> {
+  // An older copy that has just been written over the file would get a new mark, and be noticed by nobody.
+  inFile()
   // A database with a mark and no second place would be taken for one that was brought here alone.
   if (markIn(database) === 0 && markBeside(path) === null) writeBeside(path, 0)
   await whenFree(() =>

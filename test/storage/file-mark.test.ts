@@ -149,4 +149,23 @@ describe('an older copy that is written over the open file', () => {
     const again = await open(path)
     expect(copyOf(again.mark.look())).toBe('older')
   })
+
+  it.each(['its mark is moved', 'it is closed'])(
+    'row 163: is noticed where the next that happens is that %s',
+    async next => {
+      const path = newFile()
+      const { storage, mark, moveTo } = await open(path)
+      await moveTo(noon)
+      const backup = join(temporaryFolder(), 'backup')
+      storage.sessions.exec(`VACUUM INTO '${backup}'`)
+      await moveTo(noon + 10 * MINUTE)
+      storage.counters.exec('CREATE TABLE postern_work (n)')
+      copyFileSync(backup, path)
+      if (next === 'its mark is moved') await expect(moveTo(noon + 20 * MINUTE)).rejects.toThrow()
+      await storage.close()
+      expect(mark.isOverwritten()).toBe(true)
+      expect(readFileSync(path).equals(readFileSync(backup))).toBe(true)
+      expect(marksOf(path)).toEqual({ store: noon, beside: noon + 10 * MINUTE })
+    },
+  )
 })
