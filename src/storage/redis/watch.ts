@@ -72,7 +72,10 @@ export function openWatch(
   return {
     isTrue: () => proven && performance.now() - heardFrom < BELIEVED_FOR,
     leave: link.leave,
-    close: link.close,
+    close() {
+      link.close()
+      proven = false // of what changes from now on nothing is told
+    },
   }
 }
 
