@@ -2,6 +2,7 @@ import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, Fa
 import { z } from 'zod'
 import type { Config } from '../config/schema.ts'
 import { jsonHeaders } from '../http/json-headers.ts'
+import { leftEarly } from '../http/left-early.ts'
 import { isSameOrigin } from '../http/same-origin.ts'
 import type { Login, Visit } from '../login/login.ts'
 import { newReference } from '../problems/reference.ts'
@@ -55,14 +56,14 @@ export async function api(
     done()
   })
   app.setNotFoundHandler((_request, reply) => ko(reply, 404, 'Not Found'))
-  app.setErrorHandler((error: FastifyError, _request, reply) => {
+  app.setErrorHandler((error: FastifyError, request, reply) => {
     if (error instanceof Unavailable) {
       refuse(error)
       return ko(reply.header('retry-after', '5'), 503, OPERATION_FAILED)
     }
     // Nothing is guessed from an error's shape: what is known to be the client's, by our class or the framework's code; all else is a bug.
     const ofFramework = /^FST_ERR_/.test(error.code ?? '') ? (error.statusCode ?? 500) : 500
-    const status = error instanceof BadRequest ? 400 : ofFramework
+    const status = error instanceof BadRequest || leftEarly(request) ? 400 : ofFramework
     if (status >= 400 && status < 500) return ko(reply, status, publicText[status] ?? 'Bad Request')
     const ref = newReference()
     log.error({ err: error, ref }, 'the API failed on a request')

@@ -3,6 +3,7 @@ import formbody from '@fastify/formbody'
 import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
+import { leftEarly } from '../http/left-early.ts'
 import type { Login } from '../login/login.ts'
 import { newReference } from '../problems/reference.ts'
 import { Unavailable } from '../problems/unavailable.ts'
@@ -179,7 +180,7 @@ async function answerError(
     const show = (view: View) => send(reply, shell, view)
     if (error instanceof BadParameters) return show(plainPage(shell, 'bad'))
     if (error instanceof Unavailable) return show(downPage(shell, refuse(error)))
-    const status = clientErrors[error.code]
+    const status = leftEarly(request) ? 400 : clientErrors[error.code]
     if (status !== undefined) return show(plainPage(shell, 'bad', status))
     const reference = newReference()
     log.error({ ref: reference, err: error, method: request.method }, 'a bug in the portal')
