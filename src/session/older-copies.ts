@@ -63,25 +63,41 @@ function watchFile(mark: FileMark, { storage, clock, now, log, audit }: Parts): 
   const failing = toldOnce(log, error => fileDown(error, storage.health) !== null)
   let timer: NodeJS.Timeout | undefined
   let beside: Milliseconds = 0
+  let endAll: EndAll = async () => 0
+
+  async function end(copy: Noticed['copy'], marks: Marks, noticed: Milliseconds): Promise<void> {
+    const count = await endAll(beginOfOurs(noticed, marks))
+    const browsers = mark.holdsRecords ? await forgetBrowsers(storage) : 0
+    tell({ copy, marks, store: mark.path, count, browsers }, log, audit)
+  }
+  /** SQLite itself writes a copy into an open file (`.restore`): it says less then than it said before. */
+  async function endRestored(): Promise<void> {
+    const noticed = now()
+    const { store, beside } = mark.look()
+    const marks = { store: mark.standing(), beside: Math.max(store ?? 0, beside ?? 0) }
+    if (copyOf(marks) === 'older') await end('older', marks, noticed)
+  }
   // Ahead of what an older copy knew from the first time on, also where the clock was set back.
-  const move = () => failing(() => mark.move(standing => next(Math.max(standing, beside))))
+  const move = () => mark.move(standing => next(Math.max(standing, beside)))
+  const look = () =>
+    failing(async () => {
+      await endRestored()
+      await move()
+    })
   return {
-    async begin(endAll) {
+    async begin(ending) {
+      endAll = ending
       const noticed = now()
       const marks = mark.look()
       const copy = copyOf(marks)
       beside = marks.beside ?? 0
-      if (copy !== 'ours') {
-        const count = await endAll(beginOfOurs(noticed, marks))
-        const browsers = mark.holdsRecords ? await forgetBrowsers(storage) : 0
-        tell({ copy, marks, store: mark.path, count, browsers }, log, audit)
-      }
-      await move()
-      timer = setInterval(() => void move(), MARK_EVERY).unref()
+      if (copy !== 'ours') await end(copy, marks, noticed)
+      await failing(move)
+      timer = setInterval(() => void look(), MARK_EVERY).unref()
     },
     async close() {
       clearInterval(timer)
-      if (timer !== undefined) await move()
+      if (timer !== undefined) await look()
     },
   }
 }

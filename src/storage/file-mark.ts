@@ -27,8 +27,10 @@ const besideFile = (path: string) => `${path}-mark`
 /** The mark of a SQLite file that is open. */
 export interface FileMark {
   readonly path: string
-  /** As they are. */
+  /** As they are: the first as it is in the file itself, whatever SQLite is about to write there. */
   look(): Marks
+  /** The first as SQLite has it. */
+  standing(): Milliseconds
   /** Whether the file has the records too. */
   readonly holdsRecords: boolean
   /** Whether an older copy was written over the file while it was open: nothing in it is believed until a restart. */
@@ -99,7 +101,7 @@ function writeBeside(path: string, mark: Milliseconds): void {
 }
 
 /** The mark within a database, as whoever has it open sees it. */
-function markIn(database: DatabaseSync): Milliseconds {
+export function markIn(database: DatabaseSync): Milliseconds {
   return Number(database.prepare('PRAGMA user_version').get()?.user_version) * UNIT
 }
 

@@ -2,7 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { Kysely } from 'kysely'
 import type { Config } from '../config/schema.ts'
 import { requireKey } from './encryption-key.ts'
-import { markBeside, moveMark } from './file-mark.ts'
+import { markBeside, markIn, moveMark } from './file-mark.ts'
 import { bringUpToDate, type Migrated } from './migrate.ts'
 import { postgresMigrations, sqliteMigrations } from './migrations.ts'
 import {
@@ -93,6 +93,7 @@ async function openSqlite(config: Config['storage'], log: FastifyBaseLogger): Pr
       mark: {
         path,
         look: () => ({ beside: markBeside(path), store: file.guard.mark() || null }),
+        standing: () => markIn(sessions),
         holdsRecords: config.postgres === undefined,
         isOverwritten: file.guard.isOverwritten,
         move: next => moveMark(sessions, { path, inFile: file.guard.mark, next }),

@@ -1,6 +1,6 @@
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
+import { backup as copyInto, DatabaseSync } from 'node:sqlite'
 import { pino } from 'pino'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { MINUTE } from '../../src/clock.ts'
@@ -167,6 +167,31 @@ describe('a storage file that is an older copy', () => {
     const third = await open(setup, LATER)
     for (const person of [leaver, stayer]) expect(await person.gate('one')).toMatchObject({ status: 401 })
     expect(third.told('store-older')).toHaveLength(1)
+  })
+
+  it('row 163: that SQLite itself writes into the open file (.restore) is noticed at the next look, and at the end', async () => {
+    const setup = await setUp({ rules })
+    const first = await open(setup)
+    const leaver = await signedIn(setup)
+    const backup = backUp(setup)
+    await first.close()
+    const restore = async () => {
+      const copy = new DatabaseSync(backup)
+      await copyInto(copy, storageFile(setup))
+      copy.close()
+    }
+    vi.useFakeTimers({ toFake: ['setInterval'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const second = await open(setup, LATER)
+    await signOut(leaver)
+    await restore()
+    await vi.advanceTimersByTimeAsync(MINUTE)
+    await until(() => second.told('store-older').length > 0, 'it is noticed')
+    expect(await leaver.gate('one')).toMatchObject({ status: 401 })
+    await restore()
+    await second.close()
+    await open(setup, LATER)
+    expect(await leaver.gate('one')).toMatchObject({ status: 401 })
   })
 
   it('row 163: is neither ended nor taken by a command beside it', async () => {
