@@ -35,7 +35,6 @@ export async function standing(state: Pick<State, 'scene' | 'portal' | 'duo'>): 
 }
 
 export interface Opened {
-  readonly standing: Standing
   readonly status: number
   /** Console errors, page errors and refused loads. */
   readonly complaints: string[]
@@ -70,7 +69,6 @@ export async function openState(page: Page, state: State): Promise<Opened> {
     )
   const response = await page.goto(`${foreign?.origin ?? portal.origin}${state.url}`)
   return {
-    standing: portal,
     status: response?.status() ?? 0,
     complaints,
     async close() {
