@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import {
   closeSync,
   constants,
@@ -78,9 +79,10 @@ export function markBeside(path: string): Milliseconds | null {
 
 /** Whole or not at all, also in a power cut; readable by its owner only. */
 function writeBeside(path: string, mark: Milliseconds): void {
-  const fresh = `${besideFile(path)}-${process.pid}`
+  // By no process' number: in two containers it may be the same.
+  const fresh = `${besideFile(path)}-${randomBytes(6).toString('hex')}`
   try {
-    const file = openSync(fresh, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC, 0o600)
+    const file = openSync(fresh, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
     try {
       writeSync(file, `${new Date(mark).toISOString()}\n`)
       fsyncSync(file)

@@ -1,5 +1,6 @@
 // Moves the marks of a file without pause, ten minutes at a time, until it is killed.
 import { pino } from 'pino'
+import { whenFree } from '../../src/storage/busy.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 
 const path = process.argv[2] ?? ''
@@ -10,5 +11,7 @@ const storage = await openStorage(
 console.log('ready')
 for (;;) {
   await storage.mark?.move(standing => Math.max(standing, Date.UTC(2026, 0)) + 600_000)
-  storage.counters.exec('CREATE TABLE IF NOT EXISTS postern_work (n); INSERT INTO postern_work VALUES (1)')
+  await whenFree(() =>
+    storage.counters.exec('CREATE TABLE IF NOT EXISTS postern_work (n); INSERT INTO postern_work VALUES (1)'),
+  )
 }

@@ -78,6 +78,18 @@ describe('the marks of a SQLite file', () => {
     expect(moved).toBeGreaterThan(Date.UTC(2026, 0) + 10 * 10 * MINUTE)
   })
 
+  it('row 163: two containers move them at the same time, where both processes have the number 1', async () => {
+    const path = newFile()
+    const first = join(temporaryFolder(), 'first.mjs')
+    writeFileSync(first, "Object.defineProperty(process, 'pid', { value: 1 })")
+    const args = ['--import', first, join(import.meta.dirname, 'doomed-mark.ts'), path]
+    const both = [start(node, args), start(node, args)]
+    for (const one of both) await one.line(/^ready$/m)
+    const moves = 200
+    await until(() => (marksOf(path).beside ?? 0) > Date.UTC(2026, 0) + moves * 10 * MINUTE, 'they have moved them')
+    for (const one of both) expect(await one.stop('SIGKILL'), one.output()).toBe('SIGKILL')
+  })
+
   it('row 163: a second place that holds something else, or cannot be read, is none', async () => {
     const path = newFile()
     const { storage, moveTo } = await open(path)
