@@ -2,7 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 /** Of one connection, asked before the answer to the one before was written. Proxies and browsers do not do it at all. */
-const QUEUED_AT_MOST = 32
+const QUEUED_AT_MOST = 8
 
 /**
  * Cuts a connection that asks on and on without waiting for answers. Node stops reading from who does not read, but not before all that came in

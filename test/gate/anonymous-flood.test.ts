@@ -9,8 +9,8 @@ import { type InProcess, openPostern } from '../support/in-process.ts'
 
 const LONG = process.env.POSTERN_LONG === '1'
 const REQUESTS = LONG ? 1_000_000 : 6_000
-// In one stream; beyond 32 that wait for an answer the connection is cut.
-const AT_ONCE = 25
+// In one stream; beyond 8 that wait for an answer the connection is cut.
+const AT_ONCE = 8
 const SEED = Number(process.env.SEED ?? randomBytes(4).readUInt32BE())
 
 setFlagsFromString('--expose-gc')
