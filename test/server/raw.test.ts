@@ -136,6 +136,14 @@ describe('what is not HTTP, or too much of it', () => {
     await stillServes()
   })
 
+  it('row 169: a QUERY without a Content-Type is the client’s mistake, told to nobody else', async () => {
+    for (const path of ['/', '/api/state']) {
+      const answer = await raw(`QUERY ${path} HTTP/1.1\r\nHost: auth.postern.localhost\r\nConnection: close\r\n\r\n`)
+      expect(status(answer)).toBe(415)
+    }
+    expect(postern.text()).not.toContain('a bug in the portal')
+  })
+
   it('row 165: thousands of connections that say nothing, or a byte, leave the gate answering', async () => {
     const sockets = Array.from({ length: 2_000 }, (_, i) => {
       const socket = connect(postern.setup.port, '127.0.0.1')
