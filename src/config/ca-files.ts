@@ -28,12 +28,19 @@ export async function caFileProblems(
 
 async function faultOf(file: string): Promise<string | undefined> {
   try {
-    const text = (await readBounded(file, SIZE_LIMIT_BYTES)).toString('latin1')
-    const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g)
-    if (blocks === null) return 'holds no certificate in PEM (-----BEGIN CERTIFICATE-----)'
-    for (const block of blocks) new X509Certificate(block)
-    return undefined
+    const certificates = certificatesIn((await readBounded(file, SIZE_LIMIT_BYTES)).toString('latin1'))
+    return certificates.length === 0 ? 'holds no certificate in PEM (-----BEGIN CERTIFICATE-----)' : undefined
   } catch (error) {
     return error instanceof UnreadableFile ? error.message : 'holds a certificate that is damaged'
   }
+}
+
+/**
+ * The certificates in a PEM, each with its lines, under all the names that OpenSSL reads: Node's TLS takes them as CAs, and leaves out without a word what is damaged.
+ * @throws when one is damaged
+ */
+export function certificatesIn(pem: string): string[] {
+  const blocks = pem.match(/-----BEGIN ((?:TRUSTED |X509 )?CERTIFICATE)-----[^-]+-----END \1-----/g) ?? []
+  for (const block of blocks) new X509Certificate(block)
+  return blocks
 }

@@ -1,7 +1,7 @@
-import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Clock } from '../clock.ts'
+import { certificatesIn } from '../config/ca-files.ts'
 import type { Config } from '../config/schema.ts'
 import { type DuoClient, duoClient, parseApiHost } from './client.ts'
 import type { DuoFailure } from './failure.ts'
@@ -62,12 +62,12 @@ async function readCertificates(path: string): Promise<string> {
   const pem = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new Error(`duo_api.ca_file cannot be read: ${path}`, { cause })
   })
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+  let certificates: readonly string[]
   try {
-    for (const block of blocks) new X509Certificate(block)
+    certificates = certificatesIn(pem)
   } catch (cause) {
     throw new Error(`duo_api.ca_file holds something that is no certificate: ${path}`, { cause })
   }
-  if (blocks.length === 0) throw new Error(`duo_api.ca_file holds no certificate: ${path}`)
-  return blocks.join('\n')
+  if (certificates.length === 0) throw new Error(`duo_api.ca_file holds no certificate: ${path}`)
+  return certificates.join('\n')
 }

@@ -4,6 +4,7 @@ import type { ConnectionOptions } from 'node:tls'
 import type { FastifyBaseLogger } from 'fastify'
 import { z } from 'zod'
 import { type Clock, MINUTE, type Milliseconds } from '../../clock.ts'
+import { certificatesIn } from '../../config/ca-files.ts'
 import type { Config } from '../../config/schema.ts'
 import { StorageProblem } from '../storage-problem.ts'
 import { openCluster } from './cluster.ts'
@@ -158,15 +159,15 @@ function tlsOf(tls: NonNullable<RedisConfig['tls']>): ConnectionOptions {
 }
 
 function certificateOf(path: string): string {
-  let text: string
+  let certificates: readonly string[]
   try {
-    text = readFileSync(path, 'utf8')
+    certificates = certificatesIn(readFileSync(path, 'latin1'))
   } catch (error) {
     throw new StorageProblem('redis-config', `session.redis.tls.ca_file: ${String(error)}`, error)
   }
-  if (!text.includes('-----BEGIN CERTIFICATE-----'))
+  if (certificates.length === 0)
     throw new StorageProblem('redis-config', `session.redis.tls.ca_file: ${path} holds no certificate in PEM`)
-  return text
+  return certificates.join('\n')
 }
 
 interface Call {

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { makeCertificate } from '../../../src/simulator/certificate.ts'
@@ -39,6 +39,8 @@ describe('Redis with TLS', () => {
     const { server, ca } = await startWithTls()
     const redis = await open(at(server, { tls: { ca_file: ca } }))
     expect(await redis.command('SET', 'a', 1)).toBe('OK')
+    // As `openssl x509 -trustout` names it.
+    writeFileSync(ca, readFileSync(ca, 'utf8').replaceAll(' CERTIFICATE', ' TRUSTED CERTIFICATE'))
     const named = await open(at(server, { tls: { ca_file: ca, server_name: 'redis.test' } }))
     expect(await named.command('GET', 'a')).toBe('1')
     const watch = named.watch('a', { changed: () => {}, lost: () => {} })
