@@ -17,7 +17,9 @@ export async function caFileProblems(
   config: Config,
   locate: (path: readonly PropertyKey[]) => Pick<Problem, 'file' | 'line' | 'column'>,
 ): Promise<Problem[]> {
-  const faults = keys.map(async (path): Promise<Problem[]> => {
+  // A section that is switched off opens nothing.
+  const used = config.duo_api?.disable === true ? keys.filter(([section]) => section !== 'duo_api') : keys
+  const faults = used.map(async (path): Promise<Problem[]> => {
     const file = valueAt(config, path)
     const fault = typeof file === 'string' ? await faultOf(file) : undefined
     if (fault === undefined) return []

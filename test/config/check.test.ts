@@ -101,6 +101,13 @@ describe('postern check', () => {
     })
   })
 
+  it('looks for no file of a section that is switched off', async () => {
+    const off = good
+      .replace('duo_api: { ', 'duo_api: { disable: true, ca_file: no-such.pem, ')
+      .replace('two_factor', 'one_factor')
+    expect(await check(off)).toEqual({ code: 0, lines: ['postern.yml can be used.'] })
+  })
+
   it('checks the users file that the configuration names', async () => {
     const { code, lines } = await check(good, 'users:\n\tjohn: {}\n')
     expect(code).toBe(1)
