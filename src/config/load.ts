@@ -2,6 +2,7 @@ import { withoutForeignKeys } from './authelia-keys.ts'
 import { checkAccessRules } from './checks/access-rules.ts'
 import { checkAuthzEndpoints } from './checks/authz-endpoints.ts'
 import { checkCookieDomains } from './checks/cookie-domains.ts'
+import { checkDuoGuards } from './checks/duo-guards.ts'
 import { checkDuoKeys } from './checks/duo-keys.ts'
 import { checkPeople } from './checks/people.ts'
 import { checkRedis } from './checks/redis.ts'
@@ -61,6 +62,7 @@ export async function loadConfig(file: string, env: NodeJS.ProcessEnv): Promise<
   checkAccessRules(report)
   checkAuthzEndpoints(report)
   checkDuoKeys(report, isPlaceholder)
+  checkDuoGuards(report)
   checkPeople(report)
   checkRedis(report)
   checkStorage(report)
