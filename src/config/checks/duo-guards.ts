@@ -10,6 +10,11 @@ export function checkDuoGuards(report: Report): void {
   const isOff =
     report.value(['duo_api', 'disable']) === true || KEYS.every(key => report.text(['duo_api', key]) === undefined)
   if (isOff) return
+  if (report.value(['duo_api', 'failmode']) === 'safe')
+    report.warning(
+      ['duo_api', 'failmode'],
+      'While Duo cannot be asked, a right password alone opens what wants two_factor, also to whoever keeps this machine from reaching Duo (docs/duo.md).',
+    )
   const first = durationAt(report, 'first_pause') ?? 30 * SECOND
   const longest = durationAt(report, 'longest_pause') ?? 15 * MINUTE
   if (first > longest)
