@@ -198,7 +198,7 @@ export async function openDuo(parts: Parts): Promise<Duo> {
     cancel: pushes.cancel,
 
     pausedUntil: async username => (await pause(username))?.until ?? null,
-    refusal: username => newestRefusal(records, username),
+    refusal: username => newestRefusal(records, username, clock()),
     refusalsSeen: username => records.markRefusalsSeen(username, clock()),
 
     keptWay: kept.of,

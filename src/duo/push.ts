@@ -128,7 +128,7 @@ export function isClaimable(push: Push, now: Milliseconds): boolean {
 }
 
 /** Of before the clock was set back, or of another machine's: it would last for as long as that clock was ahead. */
-const isFromFuture = (made: Milliseconds, now: Milliseconds) => made > now + CLOCK_TOLERANCE
+export const isFromFuture = (made: Milliseconds, now: Milliseconds) => made > now + CLOCK_TOLERANCE
 
 const isTimeUp = ({ deadline }: Push, now: Milliseconds) =>
   now >= deadline || isFromFuture(deadline - PUSH_LIFETIME, now)

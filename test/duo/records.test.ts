@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 import { pino } from 'pino'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import { DAY, HOUR, MINUTE, SECOND } from '../../src/clock.ts'
+import { CLOCK_TOLERANCE, DAY, HOUR, MINUTE, SECOND } from '../../src/clock.ts'
 import { redis as redisKeys } from '../../src/config/redis.ts'
 import type { Asked } from '../../src/duo/asked.ts'
 import { redisAsked } from '../../src/duo/asked-redis.ts'
@@ -387,18 +387,29 @@ describe.each([
     expect(await endsAfter(0)).toEqual([T + 3, T + 2, T + 1])
     expect(await endsAfter(T + 1)).toEqual([T + 3, T + 2])
     expect(await endsAfter(T + 3)).toEqual([])
-    expect(await newestRefusal(elsewhere, 'alice')).toMatchObject({ how: 'fraud', at: T + 2 })
+    expect(await newestRefusal(elsewhere, 'alice', T + 3)).toMatchObject({ how: 'fraud', at: T + 2 })
   })
 
   it('what was refused is told no more once it was seen, in any process', async () => {
     const record = await insert()
     await records.write(record, ended('denied', T + 1), { by: 'anybody', notes: ['denied'], now: T + 1 })
-    expect(await newestRefusal(elsewhere, 'alice')).toMatchObject({ how: 'denied' })
+    expect(await newestRefusal(elsewhere, 'alice', T + 3)).toMatchObject({ how: 'denied' })
     await elsewhere.markRefusalsSeen('alice', T + 2)
     expect(await records.refusalsSeenAt('alice')).toBe(T + 2)
-    expect(await newestRefusal(records, 'alice')).toBeNull()
+    expect(await newestRefusal(records, 'alice', T + 3)).toBeNull()
     // Nor does seeing it forget what it cost.
     expect(await records.guardOf('alice', T)).toMatchObject({ denials: 1 })
+  })
+
+  it('what was refused is told though it was marked as seen by a clock that was ahead', async () => {
+    const record = await insert()
+    await records.write(record, ended('denied', T + 1), { by: 'anybody', notes: ['denied'], now: T + 1 })
+    await records.markRefusalsSeen('alice', T + HOUR)
+    expect(await newestRefusal(elsewhere, 'alice', T + 2)).toMatchObject({ how: 'denied', at: T + 1 })
+    // The clocks of two processes need not agree to the second.
+    expect(await newestRefusal(elsewhere, 'alice', T + HOUR - CLOCK_TOLERANCE)).toBeNull()
+    await elsewhere.markRefusalsSeen('alice', T + 2)
+    expect(await newestRefusal(records, 'alice', T + 2)).toBeNull()
   })
 
   it.each(['{"push":{"state":"ALLOWED"}}', 'no JSON', ''])(
