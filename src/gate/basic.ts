@@ -1,5 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import type { Clock, Milliseconds } from '../clock.ts'
+import { networkOf } from '../http/client-address.ts'
 import { recent } from '../session/recent.ts'
 import type { Banned, FirstFactor, Person, Users } from '../users/users.ts'
 import type { Credentials } from './strategy.ts'
@@ -29,8 +30,8 @@ interface Believed {
 }
 
 const BELIEVED_AT_MOST = 10_000
-/** Checks that one client may have under way: a quarter of the places where passwords wait for their hash. */
-const AT_ONCE_FROM_ONE_ADDRESS = 8
+/** Checks that one client, by its network, may have under way: a quarter of the places where passwords wait for their hash. */
+const AT_ONCE_FROM_ONE_CLIENT = 8
 const BUSY_RETRY_SECONDS = 1
 
 /**
@@ -41,7 +42,7 @@ export function basicChecks(users: Pick<Users, 'find' | 'ban' | 'checkPassword'>
   const key = randomBytes(32)
   const believed = recent<Believed>(BELIEVED_AT_MOST / 2)
   const underWay = new Map<string, Promise<BasicAnswer>>()
-  const perAddress = new Map<string, number>()
+  const perClient = new Map<string, number>()
 
   async function ask(
     { username, password }: Credentials,
@@ -49,8 +50,8 @@ export function basicChecks(users: Pick<Users, 'find' | 'ban' | 'checkPassword'>
     lifespan: Milliseconds,
     id: string,
   ): Promise<BasicAnswer> {
-    const address = from ?? ''
-    perAddress.set(address, (perAddress.get(address) ?? 0) + 1)
+    const client = clientOf(from)
+    perClient.set(client, (perClient.get(client) ?? 0) + 1)
     try {
       const answer = await users.checkPassword(username, password, { ip: from })
       if (answer.outcome !== 'accepted') return answer
@@ -59,9 +60,9 @@ export function basicChecks(users: Pick<Users, 'find' | 'ban' | 'checkPassword'>
       if (lifespan > 0) believed.set(id, { username: person.username, credential: person.credential, passwordAt })
       return { outcome: 'accepted', person, passwordAt, fresh: true }
     } finally {
-      const left = (perAddress.get(address) ?? 1) - 1
-      if (left === 0) perAddress.delete(address)
-      else perAddress.set(address, left)
+      const left = (perClient.get(client) ?? 1) - 1
+      if (left === 0) perClient.delete(client)
+      else perClient.set(client, left)
     }
   }
 
@@ -76,7 +77,7 @@ export function basicChecks(users: Pick<Users, 'find' | 'ban' | 'checkPassword'>
     const asking = `${id} ${from ?? ''}`
     const same = underWay.get(asking)
     if (same !== undefined) return same
-    if ((perAddress.get(from ?? '') ?? 0) >= AT_ONCE_FROM_ONE_ADDRESS)
+    if ((perClient.get(clientOf(from)) ?? 0) >= AT_ONCE_FROM_ONE_CLIENT)
       return { outcome: 'busy', retryAfterSeconds: BUSY_RETRY_SECONDS }
     const asked = ask(credentials, from, lifespan, id).finally(() => underWay.delete(asking))
     underWay.set(asking, asked)
@@ -123,6 +124,8 @@ export function basicChecks(users: Pick<Users, 'find' | 'ban' | 'checkPassword'>
     },
   }
 }
+
+const clientOf = (from: string | undefined): string => (from === undefined ? null : networkOf(from)) ?? 'unknown'
 
 /**
  * What the cache knows name and password by: an HMAC under a key that dies with the process, so that a dump of the memory holds no password

@@ -105,12 +105,15 @@ describe('a flood of guesses', () => {
     expect(hashing.most).toBe(HASHES_AT_ONCE)
   })
 
-  it('from one address leaves places for others', async () => {
+  it.each([
+    ['address', () => '203.0.113.66', '203.0.113.7'],
+    ['IPv6 network of 64 bits', (i: number) => `2001:db8:0:1::${i + 1}`, '2001:db8:0:2::1'],
+  ])('from one %s leaves places for others', async (_, one, another) => {
     gateOfHashes.close()
-    const guesses = Array.from({ length: 60 }, (_, i) => guess(`name-${i}`, 'guess', '203.0.113.66'))
+    const guesses = Array.from({ length: 60 }, (_, i) => guess(`name-${i}`, 'guess', one(i)))
     const answers = noted(guesses)
     await until(() => answers.length === 52, 'those for whom there is no place')
-    const other = guess('john', 'postern', '203.0.113.7')
+    const other = guess('john', 'postern', another)
     gateOfHashes.open()
     expect([(await other).status, (await other).headers['remote-user']]).toEqual([200, 'john'])
     const statuses = (await Promise.all(guesses)).map(({ status }) => status)
