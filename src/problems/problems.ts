@@ -176,6 +176,10 @@ export const problems = {
     title: 'The directory has nothing at the place where people or groups are looked for',
     mend: 'Check authentication_backend.ldap.base_dn, additional_users_dn and additional_groups_dn; Postern’s account must be allowed to see them. Referrals are not followed: give the server that has the people.',
   },
+  'directory-entry': {
+    title: 'The directory answers one person’s sign-in with neither yes nor no',
+    mend: 'That person alone cannot sign in: look at their entry in the directory, for a referral above all; the log has what the directory said. Referrals are not followed.',
+  },
   'records-down': {
     title: 'The records cannot be reached or written',
     mend: 'Start PostgreSQL or correct storage.postgres; where they are in a file, look at its disk. The log has the cause under the reference. Postern tries again by itself.',

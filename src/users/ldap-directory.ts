@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { type Client, type Entry, ResultCodeError } from 'ldapts'
 import type { Clock } from '../clock.ts'
 import { withConnection } from './ldap-connection.ts'
+import { EntryUnclear } from './ldap-fault.ts'
 import { escapeFilterValue, fillFilter } from './ldap-filter.ts'
 import type { LdapSettings } from './ldap-settings.ts'
 import { isPlausibleName, isPlausiblePassword } from './names.ts'
@@ -20,7 +21,10 @@ export interface Directory {
   identify(typed: string): Promise<Identified | undefined>
   /** The person with this very name, with their groups; undefined: nobody, or nobody who may sign in. */
   person(username: string): Promise<Person | undefined>
-  /** Whether a bind succeeds. `null` is nobody's entry: costs the same, and is never right. `refused`: the directory lets this entry in with no password. */
+  /**
+   * Whether a bind succeeds. `null` is nobody's entry: costs the same, and is never right. `refused`: the directory lets this entry in with no
+   * password. Rejects with EntryUnclear where the answer is another.
+   */
   bind(dn: string | null, password: string): Promise<'right' | 'wrong' | 'refused'>
   /** Some of those who may sign in, without their groups. `more`: not all of them. */
   list(limit: number): Promise<{ readonly people: readonly Person[]; readonly more: boolean }>
@@ -173,7 +177,7 @@ export function ldapDirectory(settings: LdapSettings, clock: Clock, dropped: (gr
           if (!(error instanceof ResultCodeError)) throw error
           if (error.code === code.invalidCredentials) return 'wrong'
           if (refusedForGood.has(error.code)) return 'refused'
-          throw error
+          throw new EntryUnclear(dn ?? nobody, error)
         }
       })
     },

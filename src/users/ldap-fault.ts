@@ -1,5 +1,6 @@
 import { ResultCodeError } from 'ldapts'
 import { problems, type Reason } from '../problems/problems.ts'
+import { Unavailable } from '../problems/unavailable.ts'
 import { DirectoryDown } from './users.ts'
 
 export type LdapReason = Extract<Reason, `directory-${string}`>
@@ -37,4 +38,13 @@ export function sayingOf(error: unknown): string {
 
 export function directoryDown(error: unknown): DirectoryDown {
   return error instanceof DirectoryDown ? error : new DirectoryDown(problems[reasonOf(error)].title, { cause: error })
+}
+
+/** What the directory answered to the bind of one entry is neither yes nor no. It answers: nobody else is meant by that. */
+export class EntryUnclear extends Unavailable {
+  readonly reason = 'directory-entry'
+
+  constructor(dn: string, cause: ResultCodeError) {
+    super(`${dn}: ${sayingOf(cause)}`, { cause })
+  }
 }

@@ -3,12 +3,12 @@ import { type Clock, type Milliseconds, SECOND } from '../clock.ts'
 import { problems } from '../problems/problems.ts'
 import { newReference } from '../problems/reference.ts'
 import type { Directory } from './ldap-directory.ts'
-import { directoryDown, type LdapReason, reasonOf, sayingOf } from './ldap-fault.ts'
+import { directoryDown, EntryUnclear, type LdapReason, reasonOf, sayingOf } from './ldap-fault.ts'
 import { createPool } from './pool.ts'
 import { DirectoryDown, type Person, type Users } from './users.ts'
 
 export interface LdapPeople extends Pick<Users, 'fault' | 'find' | 'everybody'> {
-  /** Asks the directory something else, and learns from that whether it answers. @throws {DirectoryDown} */
+  /** Asks the directory something else, and learns from that whether it answers. @throws {DirectoryDown} and {EntryUnclear}, which is about one entry */
   ask<T>(question: () => Promise<T>): Promise<T>
   /** The directory has just said this of somebody. */
   learn(person: Person): void
@@ -98,7 +98,9 @@ export function ldapPeople({ directory, refreshInterval, grace, clock, log }: Pa
       answers()
       return answer
     } catch (error) {
-      throw fails(error)
+      if (!(error instanceof EntryUnclear)) throw fails(error)
+      answers()
+      throw error
     }
   }
 

@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { HOUR, MINUTE, SECOND } from '../../src/clock.ts'
@@ -235,6 +237,30 @@ describe('people of a directory', () => {
     },
   )
 
+  it('row 101: what it answers to one person’s bind, and is neither yes nor no, refuses that person alone', async () => {
+    const { port, answers } = await betweenUsAnd(slapd, john)
+    const { postern, signIn, gate, cookieOf, notices } = await opened({
+      address: `ldap://127.0.0.1:${port}`,
+      start_tls: false,
+    })
+    const cookie = await cookieOf()
+    for (const code of [10, 51, 80]) {
+      answers.code = code
+      for (let i = 0; i < 3; i++) {
+        expect((await signIn('john', 'johns password')).statusCode).toBe(503)
+        await cookieOf('ann', 'anns password')
+      }
+    }
+    expect(await gate(cookie)).toMatchObject({ status: 200, user: 'john' })
+    expect(await notices()).toEqual([])
+    expect(postern.text().match(/"reason":"directory-entry","err".*"msg"/g)).toEqual([
+      expect.stringMatching(/uid=john,.*referrals are not followed/),
+    ])
+    answers.code = null
+    await cookieOf()
+    expect(postern.events('login.failed')).toEqual([])
+  })
+
   it.each([
     ['a certificate of a CA that is not trusted', { tls: {} }, 'directory-tls'],
     ['a wrong password of its own', { password: 'wrong' }, 'directory-denied'],
@@ -249,3 +275,33 @@ describe('people of a directory', () => {
     expect(postern.events('login.refused')).toEqual([])
   })
 })
+
+/** What stands between Postern and the directory, and puts another result code into the answer to this entry's bind. */
+async function betweenUsAnd({ port }: Slapd, dn: string) {
+  const answers = { code: null as number | null }
+  const server = createServer(near => {
+    const far = connect(port, '127.0.0.1')
+    let isTheirs = false
+    near.once('data', (bind: Buffer) => {
+      isTheirs = bind.includes(dn)
+    })
+    near.on('data', chunk => far.write(chunk))
+    far.on('data', (chunk: Buffer) => {
+      // BindResponse, 0x61: its result code comes as 0a 01 and the code. RFC 4511, section 4.2.2.
+      if (isTheirs && answers.code !== null)
+        chunk[chunk.indexOf(Buffer.from([0x0a, 0x01]), chunk.indexOf(0x61)) + 2] = answers.code
+      isTheirs = false
+      near.write(chunk)
+    })
+    for (const [one, other] of [
+      [near, far],
+      [far, near],
+    ] as const)
+      one.on('error', () => {}).on('close', () => other.destroy())
+  })
+  onTestFinished(() => void server.close())
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('it has a port')
+  return { port: address.port, answers }
+}
