@@ -79,11 +79,17 @@ function watchFile(mark: FileMark, { storage, clock, now, log, audit }: Parts): 
   }
   // Ahead of what an older copy knew from the first time on, also where the clock was set back.
   const move = () => mark.move(standing => next(Math.max(standing, beside)))
-  const look = () =>
-    failing(async () => {
-      await endRestored()
-      await move()
-    })
+  let looked = Promise.resolve()
+  /** One after the other: a disk that hangs is asked once, and the last has ended when this is closed. */
+  const look = () => {
+    looked = looked.then(() =>
+      failing(async () => {
+        await endRestored()
+        await move()
+      }),
+    )
+    return looked
+  }
   return {
     async begin(ending) {
       endAll = ending

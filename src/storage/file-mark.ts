@@ -1,15 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import {
-  closeSync,
-  constants,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  readSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync, constants, openSync, readFileSync, readSync } from 'node:fs'
+import { open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { MINUTE, type Milliseconds } from '../clock.ts'
@@ -77,28 +68,28 @@ export function markBeside(path: string): Milliseconds | null {
   return Number.isNaN(mark) ? null : mark
 }
 
-/** Whole or not at all, also in a power cut; readable by its owner only. */
-function writeBeside(path: string, mark: Milliseconds): void {
+/** Whole or not at all, also in a power cut; readable by its owner only. Nobody waits for the disk but who asks for it. */
+async function writeBeside(path: string, mark: Milliseconds): Promise<void> {
   // By no process' number: in two containers it may be the same.
   const fresh = `${besideFile(path)}-${randomBytes(6).toString('hex')}`
   try {
-    const file = openSync(fresh, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
+    const file = await open(fresh, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
     try {
-      writeSync(file, `${new Date(mark).toISOString()}\n`)
-      fsyncSync(file)
+      await file.writeFile(`${new Date(mark).toISOString()}\n`)
+      await file.sync()
     } finally {
-      closeSync(file)
+      await file.close()
     }
-    renameSync(fresh, besideFile(path))
+    await rename(fresh, besideFile(path))
   } catch (error) {
-    rmSync(fresh, { force: true })
+    await rm(fresh, { force: true })
     throw error
   }
-  const folder = openSync(dirname(path), 'r')
+  const folder = await open(dirname(path), 'r')
   try {
-    fsyncSync(folder)
+    await folder.sync()
   } finally {
-    closeSync(folder)
+    await folder.close()
   }
 }
 
@@ -119,7 +110,7 @@ export async function moveMark(database: DatabaseSync, { path, inFile, next }: M
   // An older copy that has just been written over the file would get a new mark, and be noticed by nobody.
   inFile()
   // A database with a mark and no second place would be taken for one that was brought here alone.
-  if (markIn(database) === 0 && markBeside(path) === null) writeBeside(path, 0)
+  if (markIn(database) === 0 && markBeside(path) === null) await writeBeside(path, 0)
   await whenFree(() =>
     inTransaction(database, () => {
       const standing = markIn(database)
@@ -131,5 +122,5 @@ export async function moveMark(database: DatabaseSync, { path, inFile, next }: M
   const mark = inFile()
   // Not all of it is in the file, and on the disk, while another process reads an older state: the next time, then.
   const isSafe = done?.busy === 0 && done.log === done.checkpointed
-  if (isSafe && mark > 0 && mark !== markBeside(path)) writeBeside(path, mark)
+  if (isSafe && mark > 0 && mark !== markBeside(path)) await writeBeside(path, mark)
 }

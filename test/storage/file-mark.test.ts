@@ -1,5 +1,14 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as pause } from 'node:timers/promises'
 import { pino } from 'pino'
@@ -43,6 +52,32 @@ describe('the marks of a SQLite file', () => {
     expect(marksOf(path)).toEqual({ store: noon, beside: noon })
     await moveTo(noon + 1.5 * MINUTE)
     expect(marksOf(path)).toEqual({ store: noon + MINUTE, beside: noon + MINUTE })
+  })
+
+  it('row 163: whoever wants something else meanwhile does not wait for the disk of the one beside it', async () => {
+    const { mark, moveTo } = await open(newFile())
+    for (const time of [noon, noon + MINUTE]) {
+      let turned = false
+      setImmediate(() => {
+        turned = true
+      })
+      await moveTo(time)
+      expect(turned).toBe(true)
+      expect(mark.look()).toEqual({ store: time, beside: time })
+    }
+  })
+
+  it('row 163: two of one process move them at the same time, and none of the files in between stays', async () => {
+    const path = newFile()
+    const { moveTo } = await open(path)
+    await moveTo(noon)
+    await Promise.all(Array.from({ length: 20 }, (_, i) => moveTo(noon + i * MINUTE)))
+    const marks = marksOf(path)
+    expect(marks.store).toBe(noon + 19 * MINUTE)
+    expect(marks.beside).toBeLessThanOrEqual(noon + 19 * MINUTE)
+    await moveTo(noon + 20 * MINUTE)
+    expect(marksOf(path)).toEqual({ store: noon + 20 * MINUTE, beside: noon + 20 * MINUTE })
+    expect(readdirSync(dirname(path)).filter(name => name.includes('-mark'))).toEqual(['db.sqlite3-mark'])
   })
 
   it('row 163: the one beside it waits while another process keeps the first from reaching the file', async () => {
