@@ -2,8 +2,6 @@ import type { Kysely } from 'kysely'
 import { pino } from 'pino'
 import { isPlaceholder } from '../config/checks/secrets.ts'
 import { secretFromFile } from '../config/environment.ts'
-import { loadConfig } from '../config/load.ts'
-import { formatProblem } from '../config/problem.ts'
 import type { Config } from '../config/schema.ts'
 import { beginWithKey, changeKey } from '../storage/encryption-key.ts'
 import { bringUpToDate } from '../storage/migrate.ts'
@@ -11,7 +9,7 @@ import { openPlaces } from '../storage/places.ts'
 import { StorageProblem } from '../storage/storage-problem.ts'
 import type { Tables } from '../storage/tables.ts'
 import { askSecret, Refused } from './ask.ts'
-import { refused } from './stores.ts'
+import { loadForStores, refused } from './stores.ts'
 
 const BYTES_AT_MOST = 1024
 
@@ -24,12 +22,8 @@ export async function changeEncryptionKey(options: {
   newKeyFile?: string | undefined
   keyIsLost?: boolean | undefined
 }): Promise<number> {
-  const loaded = await loadConfig(options.config, process.env)
-  if (!loaded.ok) {
-    for (const problem of loaded.problems) console.error(formatProblem(problem))
-    return refused(`${options.config} has errors.`)
-  }
-  const { config } = loaded
+  const config = await loadForStores(options.config)
+  if (config === null) return 1
   try {
     if (options.keyIsLost) {
       if (options.newKeyFile !== undefined)

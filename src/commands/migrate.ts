@@ -1,11 +1,9 @@
 import { pino } from 'pino'
-import { loadConfig } from '../config/load.ts'
-import { formatProblem } from '../config/problem.ts'
 import { executedIn, migrateTo, planned, type Step, stepsTo, type Target } from '../storage/migrate.ts'
 import { sqliteMigrations } from '../storage/migrations.ts'
 import { openPlaces, type Place } from '../storage/places.ts'
 import { StorageProblem } from '../storage/storage-problem.ts'
-import { refused } from './stores.ts'
+import { loadForStores, refused } from './stores.ts'
 
 interface Options {
   readonly config: string
@@ -21,12 +19,9 @@ const names = Object.keys(sqliteMigrations)
  * the database that is named last is as it was.
  */
 export async function migrate({ config: file, to, down = false, dryRun = false }: Options): Promise<number> {
-  const loaded = await loadConfig(file, process.env)
-  if (!loaded.ok) {
-    for (const problem of loaded.problems) console.error(formatProblem(problem))
-    return refused(`${file} has errors.`)
-  }
-  const { storage, session } = loaded.config
+  const config = await loadForStores(file)
+  if (config === null) return 1
+  const { storage, session } = config
   if (down && to !== undefined) return refused('Either --to or --down.')
   const named = to === undefined || to === 'latest' || to === 'none' ? to : nameOf(to)
   if (named === undefined && to !== undefined)

@@ -1,4 +1,5 @@
 import { type Logger, pino } from 'pino'
+import { caFileProblems } from '../config/ca-files.ts'
 import { loadConfig } from '../config/load.ts'
 import { formatProblem } from '../config/problem.ts'
 import type { Config } from '../config/schema.ts'
@@ -30,13 +31,8 @@ export interface Stores {
  * The storage file is made, or brought up to date, where the server would do that.
  */
 async function openStores(file: string): Promise<Stores | null> {
-  const loaded = await loadConfig(file, process.env)
-  if (!loaded.ok) {
-    for (const problem of loaded.problems) console.error(formatProblem(problem))
-    console.error(`postern: ${file} has errors.`)
-    return null
-  }
-  const { config } = loaded
+  const config = await loadForStores(file)
+  if (config === null) return null
   const clock = Date.now
   const closing: (() => Promise<void>)[] = []
   const close = async () => {
@@ -58,6 +54,18 @@ async function openStores(file: string): Promise<Stores | null> {
     refused(whyNot(error))
     return null
   }
+}
+
+/** The configuration, where what it says of the stores can be used. Tells on standard error what is wrong; null then. */
+export async function loadForStores(file: string): Promise<Config | null> {
+  const loaded = await loadConfig(file, process.env)
+  const problems = loaded.ok ? await caFileProblems(loaded.config, loaded.locate) : loaded.problems
+  // Neither people nor Duo are asked by those who look into the stores.
+  const inTheWay = loaded.ok ? problems.filter(({ key }) => /^(?:session|storage)\./.test(key)) : problems
+  if (loaded.ok && inTheWay.length === 0) return loaded.config
+  for (const problem of inTheWay) console.error(formatProblem(problem))
+  refused(`${file} has errors.`)
+  return null
 }
 
 function quietLog(config: Config['log']): Logger {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -20,7 +20,7 @@ const former = 'another-secret-of-this-test'
 const next = 'the-next-key-of-this-test'
 
 async function run(setup: Setup, command: string, args: readonly string[] = [], input?: string) {
-  const running = start(node, [join(projectRoot, 'src/main.ts'), command, '--config', setup.configFile, ...args])
+  const running = start(node, [join(projectRoot, 'src/main.ts'), command, ...args, '--config', setup.configFile])
   running.child.stdin?.end(input)
   const code = await running.exit
   return { code, output: running.output() }
@@ -180,4 +180,29 @@ describe('postern doctor', () => {
     const second = await examine(setup.configFile, {})
     expect(second.findings).toContainEqual(expect.objectContaining({ reason: 'storage-postgres-login' }))
   })
+})
+
+describe('a CA file of the stores that is missing', () => {
+  it.each([
+    ['migrate', []],
+    ['sessions', ['list']],
+    ['bans', ['list']],
+  ])(
+    'is told by %s as by serve, with its line; one of Duo or of the directory is in nobody’s way',
+    async (command, args) => {
+      const setup = await setUp({ duo: { apiPort: 1, ca: '' } })
+      rmSync(join(setup.folder, 'duo-ca.pem'))
+      expect(await run(setup, command, args)).toMatchObject({ code: 0 })
+      replaceIn(
+        setup,
+        'storage: {',
+        'storage: { postgres: { address: "tcp://127.0.0.1:1", database: x, username: x, password: x, tls: { ca_file: /nowhere.pem } },',
+      )
+      const { code, output } = await run(setup, command, args)
+      expect(code).toBe(1)
+      expect(output).toMatch(
+        /^\S*configuration\.yml:\d+:\d+: error: storage\.postgres\.tls\.ca_file: The file \/nowhere\.pem does not exist\.\npostern: \S+ has errors\.\n$/,
+      )
+    },
+  )
 })
