@@ -14,6 +14,7 @@ import { RedisDown } from '../storage/redis/redis.ts'
 import { storageFile } from '../storage/sqlite-file.ts'
 import { StorageProblem } from '../storage/storage-problem.ts'
 import { type Finding, formatFinding, known } from './doctor/finding.ts'
+import { logFileFindings } from './doctor/log-file.ts'
 import { disabledRow, formatPeople, type PersonRow, peopleFinding, rowOf } from './doctor/people.ts'
 import { proxiesFindings } from './doctor/proxies.ts'
 import { type WhoMaySignIn, whoMaySignIn } from './doctor/sign-in.ts'
@@ -54,6 +55,7 @@ export async function examine(file: string, env: NodeJS.ProcessEnv): Promise<Rep
     ...(problems.length > 0
       ? problems
       : [{ area: 'configuration' as const, severity: 'ok' as const, what: `${file} can be used` }]),
+    ...(await logFileFindings(config.log)),
     ...who.findings,
     ...(await storageFindings(config)),
     ...(config.session.redis === undefined ? [] : [await redisFinding(config.session.redis)]),

@@ -1,13 +1,17 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { logFileFindings } from '../../src/commands/doctor/log-file.ts'
 import { proxiesFindings } from '../../src/commands/doctor/proxies.ts'
 import { bentNameFindings, examine } from '../../src/commands/doctor.ts'
+import { configSchema } from '../../src/config/schema.ts'
 import { type SimulatorOptions, startSimulator } from '../../src/simulator/simulator.ts'
 import { connectProxy } from '../duo/connect-proxy.ts'
 import { type Asked, certificate, fail, ok, scriptedDuo } from '../duo/scripted-duo.ts'
 import { duoKeys, type Setup, setUp } from '../support/postern.ts'
-import { freePort, node, projectRoot, start } from '../support/process.ts'
+import { freePort, node, projectRoot, start, temporaryFolder } from '../support/process.ts'
+
+const log = configSchema.shape.log.parse({})
 
 type Account = SimulatorOptions['users']
 type Capabilities = NonNullable<NonNullable<Account[number]['devices']>[number]['capabilities']>
@@ -288,5 +292,32 @@ describe(proxiesFindings, () => {
     [unix, ['127.0.0.0/8'], ['gate-untrusted-peer']],
   ])('%j trusting %j: %j', (address, entries, expected) => {
     expect(judged(address, entries)).toEqual(expected)
+  })
+})
+
+describe(logFileFindings, () => {
+  it('tells whether the log can be written, and makes no file', async () => {
+    const folder = temporaryFolder()
+    const at = (name: string) => join(folder, name)
+    writeFileSync(at('postern.log'), '')
+    const of = async (file_path: string) => (await logFileFindings({ ...log, file_path })).map(({ what }) => what)
+    expect(await logFileFindings(log)).toEqual([])
+    expect(await of(at('postern.log'))).toEqual([`${at('postern.log')} can be written`])
+    expect(await of(at('new.log'))).toEqual([`${at('new.log')} can be written`])
+    for (const [path, why] of [
+      [at('no/postern.log'), 'its folder is missing'],
+      [at('postern.log/postern.log'), 'its folder is missing'],
+      [folder, 'it is a folder'],
+    ] as const)
+      expect(await of(path)).toEqual([expect.stringMatching(`^log.file_path ${path} cannot be opened: ${why}`)])
+    expect(readdirSync(folder)).toEqual(['postern.log'])
+  })
+
+  it('is one of what doctor looks at', async () => {
+    const setup = await setUp()
+    const text = readFileSync(setup.configFile, 'utf8')
+    writeFileSync(setup.configFile, text.replace('log: { ', 'log: { file_path: /nowhere/postern.log, '))
+    const found = await examined(setup)
+    expect(found.of('log')).toMatchObject([{ severity: 'error' }])
   })
 })

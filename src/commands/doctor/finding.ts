@@ -1,7 +1,16 @@
 import { printable } from '../../config/problem.ts'
 import { problems, type Reason } from '../../problems/problems.ts'
 
-export type Area = 'configuration' | 'users file' | 'directory' | 'storage' | 'Redis' | 'proxies' | 'Duo' | 'people'
+export type Area =
+  | 'configuration'
+  | 'log'
+  | 'users file'
+  | 'directory'
+  | 'storage'
+  | 'Redis'
+  | 'proxies'
+  | 'Duo'
+  | 'people'
 
 /** One thing that doctor looked at. */
 export interface Finding {
