@@ -13,6 +13,7 @@ import { lookAtRedis } from '../storage/redis/open-redis.ts'
 import { RedisDown } from '../storage/redis/redis.ts'
 import { storageFile } from '../storage/sqlite-file.ts'
 import { StorageProblem } from '../storage/storage-problem.ts'
+import { addressFindings } from './doctor/addresses.ts'
 import { type Finding, formatFinding, known } from './doctor/finding.ts'
 import { logFileFindings } from './doctor/log-file.ts'
 import { disabledRow, formatPeople, type PersonRow, peopleFinding, rowOf } from './doctor/people.ts'
@@ -56,6 +57,7 @@ export async function examine(file: string, env: NodeJS.ProcessEnv): Promise<Rep
       ? problems
       : [{ area: 'configuration' as const, severity: 'ok' as const, what: `${file} can be used` }]),
     ...(await logFileFindings(config.log)),
+    ...(await addressFindings(config)),
     ...who.findings,
     ...(await storageFindings(config)),
     ...(config.session.redis === undefined ? [] : [await redisFinding(config.session.redis)]),

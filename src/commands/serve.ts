@@ -3,7 +3,7 @@ import { compileAccess } from '../access/access.ts'
 import { liveRules } from '../access/live-rules.ts'
 import { SECOND } from '../clock.ts'
 import { caFileProblems } from '../config/ca-files.ts'
-import { listenOptions, shownAddress } from '../config/listen-address.ts'
+import { listenOptions, shownAddress, whyNotListening } from '../config/listen-address.ts'
 import { loadConfig } from '../config/load.ts'
 import { formatProblem } from '../config/problem.ts'
 import { openReload } from '../config/reload.ts'
@@ -61,20 +61,6 @@ function notStarted(error: unknown): number {
   return 1
 }
 
-// Node says EACCES of a socket whose folder is missing, too.
-const inTheWay = {
-  EADDRINUSE: {
-    tcp: 'something else listens there already',
-    unix: 'something else listens there already, or a file that is no socket stands there',
-  },
-  EACCES: {
-    tcp: 'this user may not listen there; ports below 1024 are for root',
-    unix: 'its folder is missing, or this user may not write to it',
-  },
-  EADDRNOTAVAIL: { tcp: 'this machine has no such address', unix: undefined },
-  ENOTFOUND: { tcp: 'its name cannot be looked up', unix: undefined },
-} as const
-
 /** False when the address cannot be had; the server is closed then. */
 export async function listen(app: FastifyInstance, address: ListenAddress, log: FastifyBaseLogger): Promise<boolean> {
   try {
@@ -84,10 +70,7 @@ export async function listen(app: FastifyInstance, address: ListenAddress, log: 
     return true
   } catch (error) {
     const place = shownAddress(address)
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    const known = Object.entries(inTheWay).find(([one]) => one === code)?.[1]
-    const why = known?.[address.kind] ?? String(error)
-    log.fatal({ address: place }, `cannot listen on server.address ${place}: ${why}`)
+    log.fatal({ address: place }, `cannot listen on server.address ${place}: ${whyNotListening(address, error)}`)
     await app.close()
     return false
   }

@@ -9,13 +9,14 @@ import type { ListenAddress } from './notations.ts'
 export async function removeStaleSocket(address: ListenAddress): Promise<void> {
   if (address.kind !== 'unix') return
   const found = await lstat(address.path).catch(() => undefined)
-  if (!found?.isSocket() || (await answers(address.path))) return
+  if (!found?.isSocket() || (await isListenedOn(address.path))) return
   // Another process that starts at the same time may have made its own by now.
   const now = await lstat(address.path).catch(() => undefined)
   if (now?.ino === found.ino) await unlink(address.path).catch(() => {})
 }
 
-function answers(path: string): Promise<boolean> {
+/** Whether a process listens on this socket: one that was killed leaves its own behind. */
+export function isListenedOn(path: string): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect(path)
     socket.once('connect', () => {

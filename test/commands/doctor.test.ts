@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { logFileFindings } from '../../src/commands/doctor/log-file.ts'
@@ -8,7 +9,7 @@ import { configSchema } from '../../src/config/schema.ts'
 import { type SimulatorOptions, startSimulator } from '../../src/simulator/simulator.ts'
 import { connectProxy } from '../duo/connect-proxy.ts'
 import { type Asked, certificate, fail, ok, scriptedDuo } from '../duo/scripted-duo.ts'
-import { duoKeys, type Setup, setUp } from '../support/postern.ts'
+import { duoKeys, type Setup, setUp, startPostern } from '../support/postern.ts'
 import { freePort, node, projectRoot, start, temporaryFolder } from '../support/process.ts'
 
 const log = configSchema.shape.log.parse({})
@@ -319,5 +320,42 @@ describe(logFileFindings, () => {
     writeFileSync(setup.configFile, text.replace('log: { ', 'log: { file_path: /nowhere/postern.log, '))
     const found = await examined(setup)
     expect(found.of('log')).toMatchObject([{ severity: 'error' }])
+  })
+})
+
+describe('the addresses', () => {
+  const metrics = (address: string) => `telemetry: { metrics: { enabled: true, address: "${address}" } }\n`
+  const addresses = async (setup: Setup) =>
+    (await examined(setup)).of('address').map(({ severity, what }) => `${severity} ${what}`)
+
+  it('are free, or Postern’s own, which goes on', async () => {
+    const [folder, port] = [temporaryFolder(), await freePort()]
+    const socket = join(folder, 'metrics.sock')
+    for (const address of [`unix://${socket}`, `tcp://127.0.0.1:${port}`]) {
+      const setup = await setUp({ more: metrics(address) })
+      const places = [`server.address tcp://127.0.0.1:${setup.port}`, `telemetry.metrics.address ${address}`]
+      expect(await addresses(setup)).toEqual(places.map(place => `ok ${place} is free`))
+      const postern = await startPostern(setup)
+      expect(await addresses(setup)).toEqual(places.map(place => `ok Postern listens on ${place}`))
+      await postern.stop('SIGKILL')
+      // What was killed leaves its socket behind, and the next one takes it away.
+      expect(await addresses(setup)).toEqual(places.map(place => `ok ${place} is free`))
+    }
+    expect(existsSync(socket)).toBe(true)
+  })
+
+  it('are taken by something else, as by Authelia, or cannot be had', async () => {
+    const other = createServer((request, response) => {
+      response.writeHead(request.url === '/api/health' ? 200 : 404).end('{"status":"OK"}')
+    })
+    onTestFinished(() => void other.close())
+    const setup = await setUp({ more: metrics('unix:///nowhere/metrics.sock') })
+    await new Promise<void>(resolve => other.listen(setup.port, '127.0.0.1', resolve))
+    expect(await addresses(setup)).toEqual([
+      expect.stringMatching(
+        /^error Postern could not listen on server\.address .*: something else listens there already$/,
+      ),
+      expect.stringMatching(/^error .*metrics\.sock: its folder is missing, or this user may not write to it$/),
+    ])
   })
 })

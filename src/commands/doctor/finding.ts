@@ -4,6 +4,7 @@ import { problems, type Reason } from '../../problems/problems.ts'
 export type Area =
   | 'configuration'
   | 'log'
+  | 'address'
   | 'users file'
   | 'directory'
   | 'storage'
