@@ -14,6 +14,8 @@ export interface Report {
   value(path: Path): unknown
   /** `line 12`, or the environment variable that gave it. */
   where(path: Path): string
+  /** Whether it stands in the file, and was not given by the environment. */
+  isWritten(path: Path): boolean
   error(path: Path, message: string): void
   warning(path: Path, message: string): void
   readonly problems: readonly Problem[]
@@ -39,6 +41,7 @@ export function createReport(document: ParsedDocument): Report {
       const { file, line } = document.locate(path)
       return line === 0 ? file : `line ${line}`
     },
+    isWritten: path => document.locate(path).line > 0,
     error: add('error'),
     warning: add('warning'),
     problems,

@@ -11,11 +11,13 @@ const placeholders = [
 ]
 
 // Authelia can fill these in (its file filters). Here the text itself would be the secret, and it stands in everybody's notes.
-const unfilled = [/\{\{.*\}\}/s, /^\$\{.*\}$/s, /^\$[A-Z0-9_]+$/]
+const unfilled = [/\{\{.*\}\}/s, /^\$\{.*\}$/s]
+/** In the file a variable of Authelia's expansion; whoever gives it by the environment has chosen a password that begins so. */
+const variableName = /^\$[A-Z0-9_]+$/
 
 /** Whether a value is one that a template left for somebody, or for a program, to fill in. */
 export function isPlaceholder(value: string): boolean {
-  return [...placeholders, ...unfilled].some(pattern => pattern.test(value))
+  return [...placeholders, ...unfilled, variableName].some(pattern => pattern.test(value))
 }
 
 /** Secrets that are no secrets. Their length is the schema's. */
@@ -23,17 +25,16 @@ export function checkSecrets(report: Report): void {
   for (const key of [...secretKeys, 'duo_api.hostname']) {
     const path = key.split('.')
     const value = report.text(path)
-    if (
-      value !== undefined &&
-      isPlaceholder(value) &&
-      !(key.startsWith('duo_api') && report.value(['duo_api', 'disable']) === true)
+    if (value === undefined || !isPlaceholder(value)) continue
+    if (key.startsWith('duo_api') && report.value(['duo_api', 'disable']) === true) continue
+    const written = report.isWritten(path)
+    if (!written && variableName.test(value)) continue
+    report.error(
+      path,
+      placeholders.some(pattern => pattern.test(value))
+        ? `This is still what the template has in its place. ${mend(key)}`
+        : unfilledHere(key, written),
     )
-      report.error(
-        path,
-        unfilled.some(pattern => pattern.test(value))
-          ? `Templates and variables are not filled in here, so this text would be the secret. Give it by ${variable(key)}, or name its file in ${variable(key)}_FILE.`
-          : `This is still what the template has in its place. ${mend(key)}`,
-      )
   }
   const session = ['session', 'secret']
   const storage = ['storage', 'encryption_key']
@@ -49,6 +50,13 @@ export function checkSecrets(report: Report): void {
     if (value !== undefined && value.length >= 20 && new Set(value).size < 6)
       report.error(path, `It repeats the same few characters, so it can be guessed. ${mend('session.secret')}`)
   }
+}
+
+function unfilledHere(key: string, written: boolean): string {
+  const what = 'Templates and variables are not filled in here, so this text would be the secret.'
+  return written
+    ? `${what} Give it by ${variable(key)}, or name its file in ${variable(key)}_FILE.`
+    : `${what} Give the secret itself.`
 }
 
 const variable = (key: string) => `POSTERN_${key.replaceAll('.', '_').toUpperCase()}`
