@@ -43,6 +43,8 @@ export interface Simulator {
   readonly ca: string
   /** All pushes and calls there ever were, oldest first, answered ones too. */
   pushes(): readonly Push[]
+  /** Whether a client waits for what becomes of this push. */
+  isAsked(pushId: string): boolean
   /**
    * Answers as the person would. False when it does not count: the push or call is unknown, answered or older than a minute, the code of a
    * Verified Push is wrong (`Push.verificationCode` is the right one), or only a call can be picked up.
@@ -136,6 +138,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     phoneUrl: phoneUrl(),
     ca: certificate.ca,
     pushes: transactions.pushes,
+    isAsked: transactions.isAsked,
     answer: transactions.answer,
     passcode(deviceId) {
       const device = account.byDevice(deviceId)?.device

@@ -60,6 +60,8 @@ export interface Transactions {
   answer(pushId: string, answer: PushAnswer, verificationCode?: string): boolean
   /** All there ever were (the last ten thousand), oldest first. */
   pushes(): readonly Push[]
+  /** Whether somebody waits for what becomes of it. */
+  isAsked(pushId: string): boolean
   /** Ends what is past its deadline. Called at each use, and often while somebody waits. */
   expire(): void
   /** Resolves as `News.after` does, and ends meanwhile what is past its deadline. */
@@ -118,9 +120,10 @@ export function openTransactions(parts: {
     transaction.last = status
     transaction.undelivered.push(status)
     if (status.result !== 'waiting') transaction.endedAt = clock()
+    const forAll = status.result !== 'waiting' && deliver() === 'again' ? status : undefined
     // Each state goes to one poller: two that poll one txid take each other's.
     for (const poller of [...transaction.pollers]) {
-      const next = transaction.undelivered.shift()
+      const next = transaction.undelivered.shift() ?? forAll
       if (!next) return
       transaction.pollers.delete(poller)
       poller(next)
@@ -252,6 +255,10 @@ export function openTransactions(parts: {
     pushes() {
       expire()
       return [...byTxid.values()].flatMap(({ push }) => (push ? [push] : []))
+    },
+    isAsked(pushId) {
+      const transaction = byTxid.get(txidByPush.get(pushId) ?? '')
+      return transaction !== undefined && transaction.pollers.size > 0
     },
     expire,
     async change(since, within, signal) {

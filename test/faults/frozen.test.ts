@@ -30,8 +30,8 @@ async function twoAndAPush() {
   elsewhere.cookie = old
   const database = new DatabaseSync(join(setup.folder, 'postern.sqlite3'), { timeout: 200 })
   onTestFinished(() => database.close())
-  // Made, sent, and what Duo said first: from then on it is Duo that it waits for, and what Duo gives goes to it.
-  await until(() => Number(database.prepare('select version from postern_pushes').get()?.version) >= 3, 'Duo is asked')
+  // From then on what Duo gives goes to it.
+  await until(() => simulator.isAsked(simulator.pushes()[0]?.id ?? ''), 'Duo is asked')
   /** Not in the middle of a write: SQLite's lock would be frozen with it, and nobody could write at all. */
   async function freezeOutsideOfWrites(): Promise<void> {
     for (;;) {

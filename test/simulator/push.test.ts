@@ -3,6 +3,7 @@ import { openNews } from '../../src/simulator/news.ts'
 import { policySchema } from '../../src/simulator/policy.ts'
 import { openTransactions } from '../../src/simulator/transactions.ts'
 import { openAccount } from '../../src/simulator/users.ts'
+import { until } from '../support/process.ts'
 import { client, simulator, users } from './client.ts'
 
 const MINUTE = 60_000
@@ -90,6 +91,16 @@ describe('auth_status', () => {
     const { simulated, id, poll } = await withPush({ deliver: 'again' })
     simulated.answer(id, 'approve')
     expect([await poll(), await poll(), await poll()]).toEqual(['pushed', 'allow', 'allow'])
+  })
+
+  it('delivers it to all who wait, where it is told to deliver it again', async () => {
+    const { simulated, id, poll } = await withPush({ deliver: 'again' })
+    expect(await poll()).toBe('pushed')
+    expect(simulated.isAsked(id)).toBe(false)
+    const both = [poll(), poll()]
+    await until(() => simulated.isAsked(id), 'it is asked')
+    simulated.answer(id, 'approve')
+    expect(await Promise.all(both)).toEqual(['allow', 'allow'])
   })
 
   it('loses the answer on a lost connection, as at Duo', async () => {
