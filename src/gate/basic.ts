@@ -1,6 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import type { Clock, Milliseconds } from '../clock.ts'
-import { networkOf } from '../http/client-address.ts'
+import { keyOfClient } from '../http/client-address.ts'
 import { recent } from '../session/recent.ts'
 import type { Banned, FirstFactor, Person, Users } from '../users/users.ts'
 import type { Credentials } from './strategy.ts'
@@ -50,7 +50,7 @@ export function basicChecks(users: Pick<Users, 'find' | 'ban' | 'checkPassword'>
     lifespan: Milliseconds,
     id: string,
   ): Promise<BasicAnswer> {
-    const client = clientOf(from)
+    const client = keyOfClient(from)
     perClient.set(client, (perClient.get(client) ?? 0) + 1)
     try {
       const answer = await users.checkPassword(username, password, { ip: from })
@@ -77,7 +77,7 @@ export function basicChecks(users: Pick<Users, 'find' | 'ban' | 'checkPassword'>
     const asking = `${id} ${from ?? ''}`
     const same = underWay.get(asking)
     if (same !== undefined) return same
-    if ((perClient.get(clientOf(from)) ?? 0) >= AT_ONCE_FROM_ONE_CLIENT)
+    if ((perClient.get(keyOfClient(from)) ?? 0) >= AT_ONCE_FROM_ONE_CLIENT)
       return { outcome: 'busy', retryAfterSeconds: BUSY_RETRY_SECONDS }
     const asked = ask(credentials, from, lifespan, id).finally(() => underWay.delete(asking))
     underWay.set(asking, asked)
@@ -124,8 +124,6 @@ export function basicChecks(users: Pick<Users, 'find' | 'ban' | 'checkPassword'>
     },
   }
 }
-
-const clientOf = (from: string | undefined): string => (from === undefined ? null : networkOf(from)) ?? 'unknown'
 
 /**
  * What the cache knows name and password by: an HMAC under a key that dies with the process, so that a dump of the memory holds no password

@@ -56,6 +56,10 @@ export function networkOf(address: string): string | null {
   return `${new ipaddr.IPv6([...parts.slice(0, 4), 0, 0, 0, 0]).toRFC5952String()}/64`
 }
 
+/** The same for every client: all whose address nobody knows are counted together, since one that cannot be read must be no way around. */
+export const keyOfClient = (address: string | undefined): string =>
+  (address === undefined ? null : networkOf(address)) ?? 'unknown'
+
 /** What it takes of a request of Node's. */
 interface Incoming {
   readonly socket: { readonly remoteAddress?: string | undefined }

@@ -1,6 +1,6 @@
 import type { Clock, Milliseconds } from '../clock.ts'
 import type { Bucket } from '../config/rate-limits.ts'
-import { networkOf } from './client-address.ts'
+import { keyOfClient } from './client-address.ts'
 
 /** What a process counts for its clients. */
 export interface RateLimit {
@@ -30,7 +30,7 @@ export function rateLimit(
   return {
     take(ip) {
       const now = clock()
-      const key = (ip === undefined ? null : networkOf(ip)) ?? 'unknown'
+      const key = keyOfClient(ip)
       // What lies in the future was counted before the clock was set back.
       const lately = (taken.get(key) ?? []).filter(at => at > now - longest && at <= now)
       const free = Math.max(...buckets.map(bucket => freeAt(lately, bucket)))

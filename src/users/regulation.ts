@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Milliseconds } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import { networkOf } from '../http/client-address.ts'
+import { keyOfClient } from '../http/client-address.ts'
 import type { Ban, Counted, Counter, OpenCounter } from './counter.ts'
 import type { Banned } from './users.ts'
 
@@ -73,9 +73,6 @@ export function openCounters(open: OpenCounter, limits: Config['regulation']): C
 /** What a typed name is counted by: of one length, and a password that was typed into the wrong field does not stand there to be read. */
 export const keyOfTyped = (typed: string): string => createHash('sha256').update(typed).digest('base64url')
 
-// All whose address nobody knows are counted together: an address that cannot be read must be no way around.
-const keyOfAddress = (ip: string | undefined): string => (ip === undefined ? null : networkOf(ip)) ?? 'unknown'
-
 /** One try as it stands in one counter. */
 interface Entry extends Counted {
   readonly whose: Banned['whose']
@@ -116,7 +113,7 @@ export function openRegulation(open: OpenCounter, settings: Config['regulation']
 
   // A success forgets nothing of an address: who has one account must not guess at others between their own sign-ins.
   const enterAddress = async (ip: string | undefined): Promise<Entry | Banned | null> => {
-    const entry = await enter(addresses, keyOfAddress(ip), byAddress, 'address')
+    const entry = await enter(addresses, keyOfClient(ip), byAddress, 'address')
     return entry !== null && isEntry(entry) ? { ...entry, forget: entry.takeBack } : entry
   }
 
@@ -149,7 +146,7 @@ export function openRegulation(open: OpenCounter, settings: Config['regulation']
     ban(person, from) {
       const byPassword = people.banned(person)
       const byPasscode = passcodes.banned(person)
-      const ofAddress = from === undefined ? null : addresses.banned(keyOfAddress(from.ip))
+      const ofAddress = from === undefined ? null : addresses.banned(keyOfClient(from.ip))
       return byPassword instanceof Promise || byPasscode instanceof Promise || ofAddress instanceof Promise
         ? Promise.all([byPassword, byPasscode, ofAddress]).then(bans => weightiest(...bans))
         : weightiest(byPassword, byPasscode, ofAddress)
