@@ -28,6 +28,9 @@ interface Certificate {
 
 type Cleanup = (end: () => void | Promise<void>) => void
 
+/** A program of 40 MB that is read from the disk for the first time, beside two other suites. */
+const START_WITHIN = 40_000
+
 const apps = ['public', 'one', 'two', 'closed'].map(name => `${name}.postern.localhost`)
 const deploy = join(projectRoot, 'deploy')
 
@@ -47,10 +50,14 @@ export async function startProxy(kind: ProxyKind, ports: Ports, cleanup: Cleanup
   void proxy.exit.then(() => {
     ended = true
   })
-  await until(() => {
-    if (ended) throw new Error(`${kind} ended:\n${proxy.output()}`)
-    return routes(place)
-  }, `${kind} answers`)
+  await until(
+    () => {
+      if (ended) throw new Error(`${kind} ended:\n${proxy.output()}`)
+      return routes(place)
+    },
+    `${kind} answers`,
+    START_WITHIN,
+  )
   return proxy
 }
 
